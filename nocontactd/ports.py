@@ -1,0 +1,156 @@
+"""What a pass needs from the world. Adapters fit these shapes; the core never sees an adapter.
+
+Two shapes do the safety work: `Source.remove` takes receipts, so it cannot be called before a
+seal; decisions take an `Envelope`, so nobody else's body is ever fetched.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol
+
+from nocontactd.model import Cursor, Envelope, Intent, Look, MessageRef, Original, Receipt, Removal, Verdict
+
+
+class Source(Protocol):
+    """A mailbox or a number. One thread owns it for the length of a pass."""
+
+    @property
+    def name(self) -> str: ...
+
+    def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
+        """Every message that `cursors` does not cover by `rules` (a digest), header only, unmarked.
+
+        A folder's `Look` follows its last envelope. A folder that fails yields a `Look` with
+        its problem and the others go on. SourceError, CredentialError: the source cannot be
+        looked at at all.
+        """
+        ...
+
+    def fetch(self, ref: MessageRef) -> Original | None:
+        """The exact octets, unmarked; None when the message is no longer there.
+
+        SourceError, also while the parts are read: cut off, or not the octets that were
+        announced. After one, the source may be asked for the next message.
+        """
+        ...
+
+    def remove(self, receipts: Sequence[Receipt]) -> Removal:
+        """Take these messages, and no other, out of the source, and ask it again.
+
+        Idempotent: what is gone already is gone. Never raises for a single message.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the session, if there is one. Never raises."""
+        ...
+
+
+class Relay(Protocol):
+    """The other half of a number whose owner reads everybody else's texts elsewhere."""
+
+    def send(self, ref: MessageRef, *, repeat: bool) -> str | None:
+        """Pass one text on; the SID of what was sent, None when the text is gone.
+
+        `repeat` marks it as a possible repetition. UnknownOutcomeError: it may have been sent;
+        any other SourceError: it certainly was not.
+        """
+        ...
+
+    def find(self, ref: MessageRef, since: datetime, claimed: frozenset[str]) -> str | None:
+        """The SID by which this text was sent since then, if it was, besides those `claimed`."""
+        ...
+
+
+class Batch(Protocol):
+    """A group of messages that become durable together."""
+
+    records: tuple[str, ...]
+    """The names reserved, one for each ref it was opened with, in that order."""
+
+    def add(self, record: str, original: Original, verdict: Verdict) -> None:
+        """Write one original under its reserved name; not durable yet.
+
+        SourceError from its parts is passed on, and this record alone is dropped.
+        """
+        ...
+
+    def commit(self) -> tuple[Receipt, ...]:
+        """Make everything added durable. Before this returns no receipt exists."""
+        ...
+
+
+class Sealer(Protocol):
+    """The writing half of the archive. It cannot read what it wrote. Raises SealError."""
+
+    def batch(self, refs: Sequence[MessageRef]) -> AbstractContextManager[Batch]:
+        """Open a group; leaving it without commit drops what was written."""
+        ...
+
+    def recall(self, record: str, ref: MessageRef) -> Receipt | None:
+        """The receipt of a record that was made durable before this process died, if it was."""
+        ...
+
+    def note(self, envelope: Envelope, verdict: Verdict) -> None:
+        """Seal who, when and why of a held message that stays where it is; durable on return."""
+        ...
+
+
+class Ledger(Protocol):
+    """What must outlive a process. Each call is committed on return. Holds no address and no number.
+
+    SealError when it cannot be written: then this source stops.
+    """
+
+    def reserve(self, pairs: Iterable[tuple[MessageRef, str]]) -> None:
+        """These messages are about to be sealed under these record names."""
+        ...
+
+    def reserved(self, source: str) -> Sequence[tuple[MessageRef, str]]: ...
+
+    def release(self, refs: Iterable[MessageRef]) -> None:
+        """These reservations came to nothing."""
+        ...
+
+    def note(self, receipts: Iterable[Receipt]) -> None:
+        """These are sealed and not yet known to be gone; their reservations end."""
+        ...
+
+    def open(self, source: str) -> Sequence[Receipt]: ...
+
+    def move(self, receipts: Iterable[Receipt]) -> None:
+        """These stand in another place now (same record, new ref)."""
+        ...
+
+    def close(self, receipts: Iterable[Receipt]) -> None:
+        """These are gone from the source."""
+        ...
+
+    def cursors(self, source: str) -> Mapping[str, Cursor]: ...
+
+    def advance(self, source: str, cursors: Iterable[Cursor]) -> None: ...
+
+    def noted(self, ref: MessageRef) -> bool:
+        """Whether a note of this held message was sealed before."""
+        ...
+
+    def remember_note(self, ref: MessageRef) -> None: ...
+
+    def intent(self, ref: MessageRef) -> Intent | None: ...
+
+    def intend(self, ref: MessageRef, at: datetime) -> None:
+        """A text is about to be passed on; a later intent replaces the earlier one."""
+        ...
+
+    def withdraw(self, ref: MessageRef) -> None:
+        """It was certainly not passed on."""
+        ...
+
+    def relayed(self, ref: MessageRef, sid: str) -> None:
+        """It was passed on as this; "" when it was gone before it could be."""
+        ...
+
+    def claimed(self, source: str) -> frozenset[str]:
+        """The SIDs of everything known to have been passed on lately."""
+        ...
