@@ -1,19 +1,54 @@
-"""What is to become of a message. A function of the envelope and the rules, and of nothing else."""
+"""What is to become of a message. A function of the envelope and the rules, and of nothing else.
 
-from collections.abc import Iterable, Set
+Order: a listed full address or number, a listed domain, hold, pass. Only authorship seals.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
+from enum import StrEnum
 
-from nocontactd.model import Disposition, Envelope, MessageRef, Note, Rule, Seal, Steps, TooMany, Verdict
+from nocontactd.address import parents
+from nocontactd.headers import addresses
+from nocontactd.model import (
+    Author,
+    Channel,
+    Disposition,
+    Envelope,
+    MessageRef,
+    Note,
+    Rule,
+    Seal,
+    Steps,
+    TooMany,
+    Verdict,
+)
+from nocontactd.number import keys
+from nocontactd.rules import Rules, author_key, compile_rules, name_keys, rule, skeleton_of
+
+__all__ = ["Policy", "Reason", "compile_rules", "decide", "plan", "policy", "rule"]
+
+_RECOGNITION = "1"
+"""Goes up with every change in who is recognised, so that older messages are looked through once more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """All entries, compiled once into hash look-ups: the cost of a message does not grow with them."""
+class Reason(StrEnum):
+    """Why a message got its disposition; a verdict's `reason` is one of these."""
 
-
-def compile_rules(entries: Iterable[Rule], region: str | None) -> Rules:
-    """Make look-ups of entries; `region` (ISO 3166) is for numbers without a country."""
-    raise NotImplementedError
+    LISTED_ADDRESS = "listed-address"
+    """An author's full address is listed: seal."""
+    LISTED_NUMBER = "listed-number"
+    """The number, short code or sender id of a text is listed: seal."""
+    LISTED_DOMAIN = "listed-domain"
+    """An author's address lies at or under a listed domain: seal."""
+    ADDRESS_IN_NAME = "address-in-name"
+    """Another sender carries a listed address in the display name: hold."""
+    LOOK_ALIKE = "look-alike"
+    """An author's address can be taken for a listed one: hold."""
+    LISTED_NAME = "listed-name"
+    """A listed name, from an address that is not listed: hold."""
+    NOT_LISTED = "not-listed"
+    """None of these: pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +70,70 @@ class Policy:
         return verdict.disposition is Disposition.SEAL
 
 
+def policy(entries: Iterable[Rule], region: str | None, uncertain: Disposition, max_sweep: int) -> Policy:
+    """The policy of these entries; the same whatever their order. `region` (ISO 3166) as for `compile_rules`."""
+    entries = tuple(entries)
+    deciding = (_RECOGNITION, region or "", uncertain, *sorted(f"{each.kind}\0{each.entry}" for each in entries))
+    digest = hashlib.sha256("\n".join(deciding).encode("utf-8", "surrogatepass")).hexdigest()
+    return Policy(compile_rules(entries, region), uncertain, max_sweep, digest)
+
+
 def decide(envelope: Envelope, policy: Policy) -> Verdict:
     """Seal, hold or pass, and by which field and entry. Never raises."""
-    raise NotImplementedError
+    rules = policy.rules
+    text = envelope.channel is not Channel.MAIL
+    seen = tuple((author, author_key(author, text=text)) for author in envelope.authors)
+    return (
+        (_by_number(envelope.authors, rules) if text else None)
+        or _by_address(seen, rules)
+        or _by_domain(seen, rules)
+        or next(_held(seen, rules, text=text), None)
+        or Verdict(Disposition.PASS, Reason.NOT_LISTED)
+    )
+
+
+def _by_number(authors: Iterable[Author], rules: Rules) -> Verdict | None:
+    for author in authors if rules.numbers else ():
+        for key in keys(author.address, rules.region):
+            if entry := rules.numbers.get(key):
+                return Verdict(Disposition.SEAL, Reason.LISTED_NUMBER, entry, author.field)
+    return None
+
+
+def _by_address(seen: Iterable[tuple[Author, str]], rules: Rules) -> Verdict | None:
+    for author, key in seen if rules.addresses else ():
+        if entry := rules.addresses.get(key):
+            return Verdict(Disposition.SEAL, Reason.LISTED_ADDRESS, entry, author.field)
+    return None
+
+
+def _by_domain(seen: Iterable[tuple[Author, str]], rules: Rules) -> Verdict | None:
+    for author, key in seen if rules.domains else ():
+        for domain in parents(key.rpartition("@")[2]):
+            if entry := rules.domains.get(domain):
+                return Verdict(Disposition.SEAL, Reason.LISTED_DOMAIN, entry, author.field)
+    return None
+
+
+def _held(seen: tuple[tuple[Author, str], ...], rules: Rules, *, text: bool) -> Iterator[Verdict]:
+    """What may be a listed person in disguise, the surest sign first."""
+    for author, _ in seen if rules.addresses else ():
+        for address in addresses(author.name) if "@" in author.name else ():
+            if entry := rules.listed(address):
+                yield Verdict(Disposition.HOLD, Reason.ADDRESS_IN_NAME, entry, _name_field(author))
+    for author, key in seen if rules.addresses else ():
+        if key and (entry := rules.skeletons.get(skeleton_of(author.address, key)) or rules.disguised(key)):
+            yield Verdict(Disposition.HOLD, Reason.LOOK_ALIKE, entry, author.field)
+    for author, _ in seen if rules.names else ():
+        for name in name_keys(author.address if text else author.name):
+            if entry := rules.names.get(name):
+                field = author.field if text else _name_field(author)
+                yield Verdict(Disposition.HOLD, Reason.LISTED_NAME, entry, field)
+
+
+def _name_field(author: Author) -> str:
+    """`From name`; an invitation's names stand with its addresses, in `calendar`."""
+    return author.field if author.field == "calendar" else f"{author.field} name"
 
 
 def plan(envelopes: Iterable[Envelope], policy: Policy, taken: Set[MessageRef]) -> Steps:

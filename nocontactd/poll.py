@@ -71,9 +71,7 @@ def _settle(source: Source, sealer: Sealer, ledger: Ledger) -> list[Exception]:
     return _remove(ledger.open(source.name), source, ledger)
 
 
-def _scan(
-    source: Source, cursors: Mapping[str, Cursor], rules: str, looks: list[Look]
-) -> Iterator[Envelope]:
+def _scan(source: Source, cursors: Mapping[str, Cursor], rules: str, looks: list[Look]) -> Iterator[Envelope]:
     for item in source.scan(cursors, rules):
         if isinstance(item, Look):
             looks.append(item)

@@ -1,0 +1,27 @@
+"""Drives recognition as a pass does: octets in, verdict out."""
+
+from datetime import UTC, datetime
+
+from nocontactd import authors
+from nocontactd.decide import Policy, decide, policy, rule
+from nocontactd.model import Author, Channel, Disposition, Envelope, MessageRef, Rule, Verdict
+
+REF = MessageRef("home", "INBOX", 1, "1")
+THEN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def blocked(*entries: str | Rule, sms: bool = False, region: str | None = None) -> Policy:
+    rules = [each if isinstance(each, Rule) else rule(each, sms=sms) for each in entries]
+    return policy(rules, region, Disposition.PASS, 1000)
+
+
+def verdict(raw: bytes, policy: Policy) -> Verdict:
+    return of(authors.of_mail(raw), policy)
+
+
+def text_verdict(sender: object, policy: Policy) -> Verdict:
+    return of(authors.of_text(sender), policy, Channel.SMS)
+
+
+def of(seen: tuple[Author, ...], policy: Policy, channel: Channel = Channel.MAIL) -> Verdict:
+    return decide(Envelope(REF, channel, seen, THEN), policy)
