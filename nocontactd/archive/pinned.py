@@ -1,0 +1,84 @@
+"""Named files (archive.json, holders/...) as the log pins them, each in two copies.
+
+A change is in the log before it is in force, and is finished or undone after a death in between.
+The second copy of a named file lies in keys/copy/ under its last name.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from nocontactd.archive import charter
+from nocontactd.archive.charter import Charter
+from nocontactd.archive.durable import Disk, flush_folder, put, write_new
+from nocontactd.archive.history import charters, reading
+from nocontactd.archive.leaves import Leaves
+from nocontactd.archive.log import ORPHAN, Leaf
+from nocontactd.errors import DamagedError, SealError
+
+
+def places(archive: Path, name: str) -> tuple[Path, Path]:
+    """Where both copies of a named file lie."""
+    return archive / name, archive / "keys" / "copy" / Path(name).name
+
+
+def law(archive: Path, leaves: Leaves) -> Charter:
+    """The archive.json that the log vouches for, from whichever copy. Needs the turn.
+
+    DamagedError: none is. Sealing to whom any other file names might be sealing for a stranger.
+    SealError: one of them is not for this user to read.
+    """
+    pinned = leaves.last(charter.NAME)
+    with reading(archive, SealError):
+        for data in charters(archive):
+            if pinned and hashlib.sha256(data).hexdigest() == pinned.first:
+                return charter.parse(data)
+    raise DamagedError(
+        f"archive {archive}: archive.json is not the one that the log vouches for; nothing was sealed or removed",
+        "run `nocontact verify`; put archive.json (or its copy in keys/copy/) back from a backup",
+    )
+
+
+def place(archive: Path, name: str, data: bytes, disk: Disk, moment: datetime) -> None:
+    """Both copies of a named file are these octets. OSError."""
+    for target in reversed(places(archive, name)):
+        if _read(target) != data:
+            put(disk, data, target, incoming=archive / "incoming", moment=moment)
+
+
+def amend(archive: Path, leaves: Leaves, changed: Charter, why: str, disk: Disk, moment: datetime) -> None:
+    """Put another archive.json in force. Needs the turn. OSError.
+
+    Until both copies of it are in place a third one stands in incoming/, from where `mend` takes it.
+    """
+    data = changed.dump()
+    draft = archive / "incoming" / charter.NAME
+    write_new(disk, draft, data, moment)
+    flush_folder(disk, draft.parent)
+    leaves.append([Leaf(charter.NAME, hashlib.sha256(data).hexdigest(), why)], moment)
+    place(archive, charter.NAME, data, disk, moment)
+    disk.remove(draft)
+
+
+def mend(archive: Path, leaves: Leaves, disk: Disk, moment: datetime) -> None:
+    """Where one copy is what the log says, both are. Needs the turn. OSError."""
+    for leaf in list(leaves.files()):
+        for data in _candidates(archive, leaf.subject):
+            if leaf.first != ORPHAN and hashlib.sha256(data).hexdigest() == leaf.first:
+                place(archive, leaf.subject, data, disk, moment)
+                break
+
+
+def _candidates(archive: Path, name: str) -> Iterator[bytes]:
+    for path in (*places(archive, name), archive / "incoming" / Path(name).name):
+        data = _read(path)
+        if data is not None:
+            yield data
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

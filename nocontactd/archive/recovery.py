@@ -1,0 +1,131 @@
+"""What a dead process left is finished or undone, before anything new is written.
+
+The log is taken up only if a signed checkpoint says so, in the one copy or the other: to go on
+from a log that was altered would be to sign for the alteration.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from nocontactd.archive import charter, pinned
+from nocontactd.archive.copies import Copies
+from nocontactd.archive.daykeys import DayKeys
+from nocontactd.archive.durable import PIECE, Disk, digest, flush_folder
+from nocontactd.archive.history import charters, checkpoint, read, reading
+from nocontactd.archive.leaves import Leaves
+from nocontactd.archive.log import ORPHAN, RECORD, Checkpoint, Leaf
+from nocontactd.errors import DamagedError, SealError
+
+_RECENT = 3
+"""Days, by their last leaf, on which a process that died may have been at work."""
+
+
+def recover(archive: Path, disk: Disk, leaves: Leaves, copies: Copies, keys: DayKeys, moment: datetime) -> None:
+    """Bring the archive to where every file has its leaf and every leaf its file. OSError, DamagedError.
+
+    DamagedError: the log cannot be believed, in either copy; nothing was changed.
+    SealError: it is not for this user to read, which says nothing against it.
+    """
+    for folder in (archive / "incoming", archive / "keys" / "copy", archive / "log" / "copy", archive / "mail"):
+        disk.make_folder(folder)
+    signed = _signed(archive)
+    _choose(archive, copies, leaves, signed, moment)
+    leaves.signed_for = signed.size
+    with leaves.turn():
+        leaves.flush()
+        if not _begins(leaves, copies.leaves):
+            copies.rewrite(leaves.read(0), copies.leaves, moment)
+        pinned.mend(archive, leaves, disk, moment)
+        keys.mend(leaves, moment)
+        _empty(archive / "incoming", disk)
+        _log_orphans(archive, disk, leaves, moment)
+
+
+def _signed(archive: Path) -> Checkpoint:
+    """The latest checkpoint that can be believed."""
+    found: list[Checkpoint] = []
+    denied: PermissionError | None = None
+    for folder in (archive / "log", archive / "log" / "copy"):
+        try:
+            for data in charters(archive):
+                said = checkpoint(folder / "checkpoint", charter.parse(data))
+                found += [said] if said else []
+        except PermissionError as problem:
+            denied = problem
+    if denied and not found:
+        with reading(archive, SealError):
+            raise denied
+    if not found:
+        raise DamagedError(
+            f"archive {archive}: neither copy of its log's checkpoint can be believed; nothing was sealed or removed",
+            "run `nocontact verify`; put archive.json and log/ back from a backup",
+        )
+    return max(found, key=lambda said: said.size)
+
+
+def _choose(archive: Path, copies: Copies, leaves: Leaves, signed: Checkpoint, moment: datetime) -> None:
+    """Go on from the copy of the log that was signed for; put it in the other's place if it is the second."""
+    for path in (leaves.path, copies.leaves):
+        try:
+            with reading(archive, SealError):  # an older copy in its place would lose what was acknowledged since
+                believed = read(path, {signed.size}).extends(signed)
+        except OSError:
+            believed = False
+        if believed:
+            break
+    else:
+        raise DamagedError(
+            f"archive {archive}: its log is not the one that was signed for; nothing was sealed or removed",
+            "run `nocontact verify`; put log/ back from a backup",
+        )
+    if path != leaves.path:
+        copies.rewrite(_pieces(path), leaves.path, moment)
+        leaves.reload()
+
+
+def _begins(leaves: Leaves, copy: Path) -> bool:
+    """Whether the second copy of the log is a beginning of the first."""
+    try:
+        size = copy.stat().st_size
+        ours = hashlib.sha256()
+        for piece in leaves.read(0, size):
+            ours.update(piece)
+        return size <= leaves.octets and digest(copy) == ours.hexdigest()
+    except OSError:
+        return False
+
+
+def _empty(incoming: Path, disk: Disk) -> None:
+    for path in incoming.iterdir():
+        if path.is_symlink() or not path.is_dir():
+            disk.remove(path)
+
+
+def _log_orphans(archive: Path, disk: Disk, leaves: Leaves, moment: datetime) -> None:
+    """A file without a leaf was never acknowledged: its message still stands at its source."""
+    recent = sorted(leaves.days, key=leaves.days.__getitem__)[-_RECENT:]
+    for day in sorted(path.name for path in (archive / "mail").iterdir()):
+        if day in leaves.days and day not in recent:
+            continue
+        found = list(_orphans(archive / "mail" / day, set(leaves.of_day(day))))
+        if found:
+            flush_folder(disk, archive / "mail" / day)
+            leaves.append(found, moment)
+
+
+def _orphans(folder: Path, logged: set[str]) -> Iterator[Leaf]:
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        record = f"{folder.name}/{path.stem}"
+        if path.suffix == ".age" and RECORD.fullmatch(record) and record not in logged:
+            try:
+                yield Leaf(record, digest(path), ORPHAN)
+            except OSError:
+                continue  # a dead sector, or no file at all: verify names it
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
