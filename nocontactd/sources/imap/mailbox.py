@@ -1,0 +1,189 @@
+"""A mailbox as a Source. It is opened for reading only, and for writing only to remove receipts.
+
+What goes wrong with one message or one folder holds up no other; a lost connection is made anew
+once, and only a server that cannot be reached ends a look.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from nocontactd.errors import CredentialError, SourceError, UnreachableError
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal
+from nocontactd.sources.imap.folders import Choice, choose, trash
+from nocontactd.sources.imap.login import Server, connect
+from nocontactd.sources.imap.look import look_through
+from nocontactd.sources.imap.original import open_original
+from nocontactd.sources.imap.removal import goes_through_trash, take_out
+from nocontactd.sources.imap.seen import Seen
+from nocontactd.sources.imap.session import LostError, RefusedError, Session
+from nocontactd.sources.imap.wire import Patience
+
+
+class Mailbox:
+    """A mailbox on an IMAP server; one thread owns it for the length of a pass."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: str,
+        port: int,
+        user: str,
+        security: str,
+        password: Callable[[], str],
+        folders: tuple[str, ...] | None = None,
+        never_touch: tuple[str, ...] = (),
+        ca_file: Path | None = None,
+        token: bool = False,
+        patience: Patience | None = None,
+    ) -> None:
+        """`security`: tls, starttls or none (loopback only). `token`: `password` gives an OAuth token.
+
+        `folders`: those to look at; None: all but Sent and Drafts. `never_touch`: nor those, and
+        what lies below them.
+        """
+        self._server = Server(name, host, port, user, security, ca_file, token, patience or Patience())
+        self._password = password
+        self._wanted = folders
+        self._never_touch = never_touch
+        self._seen = Seen()
+        self._session: Session | None = None
+
+    @property
+    def name(self) -> str:
+        return self._server.source
+
+    def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
+        """See ports.Source. Folders that fail give a Look with the problem."""
+        choices = self._choices()
+        self._seen.clear()
+        unreachable = False
+        for choice in choices:
+            problem = choice.problem
+            try:
+                if not problem and not unreachable:
+                    session = self._connected()
+                    yield from look_through(
+                        session, self.name, choice.folder, cursors.get(choice.folder), rules, self._seen
+                    )
+                    continue
+            except (LostError, RefusedError) as error:
+                problem = error.message
+            except (UnreachableError, CredentialError):
+                unreachable = True
+            yield Look(choice.folder, 0, 0, 0, problem or "the server could not be reached again")
+
+    def fetch(self, ref: MessageRef) -> Original | None:
+        """See ports.Source."""
+        return open_original(self._connected(), ref, self._seen)
+
+    def remove(self, receipts: Sequence[Receipt]) -> Removal:
+        """See ports.Source. What was moved to a Trash, because it can leave only from there, says so."""
+        gone: list[Receipt] = []
+        moved: list[Receipt] = []
+        problems: list[Exception] = []
+        for (folder, uidvalidity), group in _places(receipts).items():
+            try:
+                removal = self._remove(folder, uidvalidity, group)
+            except (LostError, RefusedError) as error:
+                problems.append(self._unremoved(error.message))
+                continue
+            except (UnreachableError, CredentialError) as error:
+                problems.append(error)
+                break
+            gone += removal.gone
+            moved += removal.moved
+            problems += removal.problems
+        return Removal(tuple(gone), tuple(moved), tuple(problems))
+
+    def check(self) -> tuple[str, ...]:
+        """What keeps this mailbox from being looked through and cleared, a sentence each; nothing is changed.
+
+        SourceError, CredentialError: it cannot be looked at at all.
+        """
+        found = [problem for choice in self._choices() if (problem := self._unreadable(choice))]
+        session = self._connected()
+        if goes_through_trash(session.capabilities):
+            if trash(session.folders(), session.foreign(), self._never_touch) is None:
+                found.append("messages leave this server by way of its Trash, and it has none that may be used")
+        elif "UIDPLUS" not in session.capabilities:
+            found.append(
+                "the server cannot expunge single messages (no UIDPLUS, no MOVE): what is sealed stays there, marked"
+                " as deleted, for as long as another program has messages marked in that folder"
+            )
+        return tuple(found)
+
+    def _unreadable(self, choice: Choice) -> str:
+        try:
+            if not choice.problem:
+                self._connected().examine(choice.folder)
+                return ""
+        except (LostError, RefusedError) as error:
+            return f"a folder cannot be looked through: {error.message}"
+        return f"a folder cannot be looked through: {choice.problem}"
+
+    def close(self) -> None:
+        """End the session, if there is one."""
+        if self._session:
+            self._session.close()
+        self._session = None
+
+    def _connected(self) -> Session:
+        if self._session and self._session.alive:
+            self._session.try_it()
+        if not self._session or not self._session.alive:
+            self._session = connect(self._server, self._password)
+        return self._session
+
+    def _choices(self) -> tuple[Choice, ...]:
+        session = self._connected()
+        try:
+            return choose(
+                session.folders(),
+                session.foreign(),
+                self._wanted,
+                self._never_touch,
+                sweep_trash=goes_through_trash(session.capabilities),
+            )
+        except (LostError, RefusedError) as error:
+            raise SourceError(f"{self.name}: its folders were not listed: {error.message}") from None
+
+    def _remove(self, folder: str, uidvalidity: int, receipts: Sequence[Receipt]) -> Removal:
+        session = self._connected()
+        through = None
+        if goes_through_trash(session.capabilities):
+            through = trash(session.folders(), session.foreign(), self._never_touch)
+        try:
+            selected = session.select(folder)
+        except RefusedError:
+            if any(listed.name == folder for listed in session.folders()):
+                raise
+            return Removal(tuple(receipts))  # the folder is gone, and all that was in it
+        if selected.uidvalidity != uidvalidity:
+            # These UIDs mean nothing any more (RFC 9051, 2.3.1.1): what has one of them now is another
+            # message. If the sealed one still stands there, the scan of the whole folder that a new
+            # UIDVALIDITY brings seals it once more and removes it under its new UID.
+            session.leave()
+            return Removal(tuple(receipts))
+        taken = take_out(session, folder, [int(receipt.ref.uid) for receipt in receipts], through)
+        session.leave()
+        moved = [(receipt.record, taken.moved.get(int(receipt.ref.uid))) for receipt in receipts]
+        return Removal(
+            tuple(receipt for receipt in receipts if int(receipt.ref.uid) in taken.gone),
+            tuple(
+                Receipt(record, MessageRef(self.name, through or "", place[0], str(place[1])))
+                for record, place in moved
+                if place
+            ),
+            (self._unremoved(taken.problem),) if taken.problem else (),
+        )
+
+    def _unremoved(self, problem: str) -> SourceError:
+        return SourceError(f"{self.name}: what is sealed was not removed: {problem}")
+
+
+def _places(receipts: Sequence[Receipt]) -> dict[tuple[str, int], list[Receipt]]:
+    places: dict[tuple[str, int], list[Receipt]] = {}
+    for receipt in receipts:
+        places.setdefault((receipt.ref.folder, receipt.ref.uidvalidity), []).append(receipt)
+    return places

@@ -1,0 +1,91 @@
+"""The exact octets of one message, or an error: never those of another, and never fewer.
+
+UID, size and the first octets come from one answer. What the scan saw at this UID is compared, for
+a server may serve an invented message for one that has gone. Large ones come in pieces: the
+memory of a 200 MiB message fetched whole is 633 MiB.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nocontactd.errors import SourceError
+from nocontactd.headers import message_id
+from nocontactd.model import MessageRef, Original, Part
+from nocontactd.sources.imap.fetch_answers import Answer
+from nocontactd.sources.imap.look import author_fields, envelope
+from nocontactd.sources.imap.seen import Seen
+from nocontactd.sources.imap.session import LostError, RefusedError, Session
+
+PIECE = 1024 * 1024
+
+
+def open_original(session: Session, ref: MessageRef, seen: Seen) -> Original | None:
+    """The message at this place; None when it is not there any more. SourceError also from its parts."""
+    with _unfetched(ref):
+        if session.reading(ref.folder).uidvalidity != ref.uidvalidity:
+            return None
+        answer = _first(session, int(ref.uid))
+        if answer is None:
+            return None
+        first, size = answer.octets or b"", answer.size or 0
+        if seen.differs(ref.folder, ref.uidvalidity, int(ref.uid), size, message_id(first)):
+            raise RefusedError("it is not the message that was looked at")
+        header = first
+        if len(first) >= PIECE and b"\n\r\n" not in first and b"\n\n" not in first:  # a header without an end
+            header = author_fields(session, int(ref.uid)) + first
+    part = Part("message.eml", size, _pieces(session, ref, first, size))
+    return Original(envelope(ref, answer, header, arrival=True), iter([part]), _facts(session, answer))
+
+
+def _first(session: Session, uid: int) -> Answer | None:
+    """The answer with size and first piece in one; None only when the message has certainly gone."""
+    gmail = " X-GM-MSGID" if "X-GM-EXT-1" in session.capabilities else ""
+    answers = session.fetch([uid], f"(UID RFC822.SIZE INTERNALDATE{gmail} BODY.PEEK[]<0.{PIECE}>)")
+    for answer in answers:
+        if answer.size is not None and answer.octets is not None and not answer.offset:
+            return answer
+    if session.standing([uid]):
+        raise RefusedError("the server lists it, but does not give it")
+    return None
+
+
+def _pieces(session: Session, ref: MessageRef, first: bytes, size: int) -> Iterator[bytes]:
+    """The octets, until there are no more; SourceError unless they are as many as were announced."""
+    piece, total = first, 0
+    while piece:
+        total += len(piece)
+        yield piece
+        if total > size or (total == size and len(piece) < PIECE):
+            break
+        with _unfetched(ref):
+            piece = _piece(session, ref, total)
+    if total != size:
+        with _unfetched(ref):
+            raise RefusedError("it is not as long as the server announced")
+
+
+def _piece(session: Session, ref: MessageRef, offset: int) -> bytes:
+    session.stay(ref.folder, ref.uidvalidity)
+    for answer in session.fetch([int(ref.uid)], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)"):
+        if answer.octets is not None and answer.offset == offset:
+            return answer.octets
+    return b""
+
+
+def _facts(session: Session, answer: Answer) -> tuple[tuple[str, str], ...]:
+    facts = (
+        ("greeting", session.greeting),
+        ("tls_certificate_sha256", session.certificate),
+        ("internaldate", answer.internaldate),
+        ("rfc822_size", str(answer.size)),
+        ("x_gm_msgid", answer.gmail_id),
+    )
+    return tuple((name, value) for name, value in facts if value)
+
+
+@contextmanager
+def _unfetched(ref: MessageRef) -> Iterator[None]:
+    try:
+        yield
+    except (LostError, RefusedError) as error:
+        raise SourceError(f"{ref.source}: a message was not fetched and not sealed: {error.message}") from None

@@ -1,0 +1,155 @@
+"""The octets of one connection. Whatever the server does, a command ends: in time, and in size.
+
+imaplib's own timeouts hold for a single read; an endless stream of untagged lines, or one octet a
+minute, outlives them. Here each command has a deadline and a limit of octets, and passing either
+ends the connection.
+"""
+
+import imaplib
+import io
+import ipaddress
+import socket
+import ssl
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+LINE_OCTETS = 16 * 1024 * 1024
+"""imaplib stops at a million, and the answer to UID SEARCH in a mailbox of 150,000 is one longer line."""
+COMMAND_OCTETS = 32 * 1024 * 1024
+"""Twice what 500 headers cut at 32 KiB come to. A literal announced larger is refused unread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds."""
+
+    connect: float = 15
+    read: float = 60
+    """For the next octets."""
+    command: float = 300
+    """For the whole answer to one command, and as much again for the greeting."""
+    farewell: float = 2
+    """For the answer to LOGOUT, which nobody needs."""
+    fresh: float = 30
+    """Unused for longer, a connection is tried before it is trusted."""
+
+
+class PlainTextError(Exception):
+    """Plain text was asked for to a host that is not this machine."""
+
+
+class _Octets(io.RawIOBase):
+    """The receiving side of a wire, for Python's own buffered reader."""
+
+    def __init__(self, wire: "Wire") -> None:
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._wire.receive(buffer)
+
+
+class Wire(imaplib.IMAP4):
+    """imaplib's connection, with an end to everything. Its overridable methods, and STARTTLS."""
+
+    def __init__(
+        self, host: str, port: int, patience: Patience, context: ssl.SSLContext | None, *, local_only: bool
+    ) -> None:
+        self._patience = patience
+        self._context = context
+        self._local_only = local_only
+        self._begin(patience.command)
+        super().__init__(host, port, patience.connect)
+
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
+        self.host, self.port = host, port
+        self.sock = self._create_socket(timeout)
+        self._reader = io.BufferedReader(_Octets(self), 65_536)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        with ExitStack() as undo:
+            sock = socket.create_connection((self.host, self.port), timeout)
+            undo.callback(sock.close)
+            if self._local_only and not is_this_machine(sock.getpeername()[0]):
+                raise PlainTextError
+            _keep_alive(sock)
+            wrapped = self._context.wrap_socket(sock, server_hostname=self.host) if self._context else sock
+            undo.pop_all()
+            return wrapped
+
+    def starttls(self, ssl_context: Any = None) -> tuple[Any, list[Any]]:
+        """What was received in plain text is forgotten: it may be an attacker's (CVE-2011-0411)."""
+        typ, data = self._simple_command("STARTTLS")
+        if typ != "OK":
+            raise self.error("STARTTLS was refused")
+        self.sock = ssl_context.wrap_socket(self.sock, server_hostname=self.host)
+        self._reader = io.BufferedReader(_Octets(self), 65_536)
+        self.untagged_responses.clear()
+        self._get_capabilities()
+        return typ, data
+
+    def send(self, data: Any) -> None:
+        self._begin(self._patience.command)
+        self.sock.settimeout(self._patience.read)
+        self.sock.sendall(data)
+
+    def hurry(self) -> None:
+        """From now on wait as long as a farewell is worth."""
+        self._patience = Patience(*[self._patience.farewell] * 4)
+
+    def receive(self, buffer: Any) -> int:
+        """What has come, into this buffer; TimeoutError at the deadline of the command."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer had no end")
+        self.sock.settimeout(min(left, self._patience.read))
+        received = self.sock.recv_into(buffer)
+        self._allowance -= received
+        if self._allowance < 0:
+            raise self.abort("the answer was too long")
+        return received
+
+    def read(self, size: int) -> bytes:
+        if size > self._allowance:
+            raise self.abort("a literal of impossible size was announced")
+        octets = self._reader.read(size)
+        if len(octets) != size:
+            raise self.abort("cut off in a literal")
+        return octets
+
+    def readline(self) -> bytes:
+        line = self._reader.readline(LINE_OCTETS + 1)
+        if len(line) > LINE_OCTETS:
+            raise self.abort("a line had no end")
+        return line
+
+    def shutdown(self) -> None:
+        """Close the connection, without a word and without an error."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:  # closed by the other side already
+            pass
+        finally:
+            self.sock.close()
+
+    def _begin(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._allowance = COMMAND_OCTETS
+
+
+def is_this_machine(address: str) -> bool:
+    """Whether an IP address is loopback."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Notice a peer that vanished; send at once (imapclient ends a command in a write of its own)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, option):  # Darwin names the first one otherwise
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
