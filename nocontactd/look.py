@@ -1,0 +1,86 @@
+"""One look over one source, with its proof. Whatever is known to go wrong comes back as values.
+
+The daemon and `nocontact poll` look in the same way, under the same locks.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from nocontactd import in_force, state, status
+from nocontactd.assemble import Job, Parts, assemble, reassemble
+from nocontactd.coverage import Looked
+from nocontactd.errors import CredentialError, NocontactError
+from nocontactd.poll import poll
+
+
+def look(job: Job, parts: Parts, now: Callable[[], datetime]) -> tuple[NocontactError, ...]:
+    """One pass over a source, entered in its coverage; what was wrong, or nothing."""
+    try:
+        number = parts.ledger.next_look(job.name)
+    except NocontactError as problem:
+        return (problem,)
+    policy = parts.policy
+    try:
+        report = poll(job.source, parts.archive, parts.ledger, policy, now, job.relay)
+        looks, matches, problems = report.looks, report.matches, tuple(map(_ours, report.problems))
+    except NocontactError as problem:
+        looks, matches, problems = (), 0, (problem,)
+    said = "; ".join(dict.fromkeys(problem.message for problem in problems))
+    try:
+        parts.coverage.add(Looked(job.name, number, now(), policy.digest, looks, matches, said))
+    except NocontactError as problem:
+        problems = (*problems, problem)
+    return problems
+
+
+def look_at_all(
+    config_file: Path, environ: Mapping[str, str], now: Callable[[], datetime]
+) -> Iterator[tuple[str, tuple[NocontactError, ...]]]:
+    """One pass over every source, in turn, without a daemon: each source's name, and what was wrong.
+
+    What is wrong with the file comes first, under the name `configuration`. BusyError: a daemon
+    is running. ConfigError, NoKeysError, SealError: nothing was looked at.
+    """
+    directory = in_force.locate(config_file, environ)
+    with state.lock(directory):
+        status.forget(directory)
+        rules = in_force.accept(config_file, environ, now(), directory=directory)
+        yield "configuration", (in_force.NotFollowedError(rules.problems),) if rules.problems else ()
+        with assemble(rules.config, directory, environ, now) as parts:
+            broken = unusable(parts, ())
+            if rules.pending and broken:
+                rules = in_force.accept(config_file, environ, now(), broken, directory)
+                parts = reassemble(parts, rules.config, environ, now)
+            enter_loosenings(rules, parts)
+            refused = set()
+            for job in parts.jobs:
+                problems = look(job, parts, now)
+                job.source.close()
+                refused |= {job.name for problem in problems if isinstance(problem, CredentialError)}
+                yield job.name, problems
+            parts.coverage.flush()
+        if rules.pending and refused:
+            in_force.accept(config_file, environ, now(), refused, directory)  # for the next time
+
+
+def unusable(parts: Parts, refused: Collection[str]) -> frozenset[str]:
+    """The sources from which nothing is sealed as they were accepted: login refused, or never looked through yet."""
+    try:
+        return frozenset(job.name for job in parts.jobs if job.name in refused or not parts.ledger.cursors(job.name))
+    except NocontactError:
+        return frozenset(refused)
+
+
+def enter_loosenings(rules: in_force.InForce, parts: Parts) -> None:
+    """Seal what came into force, so that the archive tells by which rules it was filled. SealError."""
+    for waiting in rules.applied:
+        facts = (("id", waiting.id), ("what", waiting.what), ("due", waiting.due.isoformat()))
+        parts.archive.enter("loosening", facts)
+    if rules.applied:
+        in_force.entered(rules.state)
+
+
+def _ours(problem: Exception) -> NocontactError:
+    """Problems hold no value, by the rule of errors.py; of a foreign one only its kind is told."""
+    return problem if isinstance(problem, NocontactError) else NocontactError(type(problem).__name__)

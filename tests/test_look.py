@@ -1,0 +1,120 @@
+"""One look, and its proof."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from nocontactd.assemble import Job, Parts
+from nocontactd.coverage import Coverage, Facts
+from nocontactd.decide import Policy, policy
+from nocontactd.errors import SealError, SourceError
+from nocontactd.in_force import InForce, Waiting
+from nocontactd.look import enter_loosenings, look, unusable
+from nocontactd.model import Cursor, Disposition, Look
+from tests.memory_archive import MemoryLedger
+from tests.test_loosening import CONFIG, HOME
+
+START = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+class Archive:
+    """What is entered, unless it is full."""
+
+    def __init__(self) -> None:
+        self.entered: list[tuple[str, dict[str, str]]] = []
+        self.full = False
+
+    def enter(self, kind: str, facts: Facts) -> None:
+        if self.full:
+            raise SealError("the archive is full")
+        self.entered.append((kind, dict(facts)))
+
+
+class Ledger(MemoryLedger):
+    """A ledger that numbers looks, unless it cannot be written."""
+
+    looks = 0
+    damaged = False
+
+    def next_look(self, _source: str) -> int:
+        if self.damaged:
+            raise SealError("the ledger cannot be written")
+        self.looks += 1
+        return self.looks
+
+
+class Quiet:
+    """A mailbox of one folder without a message."""
+
+    name = "home"
+    problem: Exception | None = None
+
+    def scan(self, _cursors: object, _rules: str) -> Iterator[Look]:
+        if self.problem:
+            raise self.problem
+        yield Look("INBOX", 1, 5, 4)
+
+    def close(self) -> None: ...
+
+
+class Place:
+    """Everything that a look needs."""
+
+    def __init__(self) -> None:
+        self.archive, self.ledger, self.source = Archive(), Ledger(), Quiet()
+        rules: Policy = policy((), None, Disposition.PASS, 10)
+        self.job = Job("home", 60.0, self.source, None, HOME)  # type: ignore[arg-type]
+        coverage = Coverage(self.archive.enter)
+        self.parts = Parts((self.job,), self.archive, self.ledger, rules, coverage)  # type: ignore[arg-type]
+
+    def look(self) -> tuple[Exception, ...]:
+        return look(self.job, self.parts, lambda: START)
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def test_a_look_leaves_its_number_its_rules_and_how_far_it_came(place: Place) -> None:
+    assert place.look() == ()
+    ((kind, facts),) = place.archive.entered
+    assert kind == "coverage"
+    assert facts["first look"] == "1"
+    assert facts["rules"] == place.parts.policy.digest
+    assert facts["last uidnext 1"] == "5"
+
+
+def test_a_look_that_failed_is_covered_too(place: Place) -> None:
+    place.source.problem = SourceError("home: the server is unreachable")
+    assert place.look() == (place.source.problem,)
+    assert place.archive.entered[0][1]["state"] == "home: the server is unreachable"
+    assert place.archive.entered[0][1]["failed"] == "1"
+
+
+def test_a_look_whose_proof_cannot_be_sealed_is_a_problem(place: Place) -> None:
+    place.archive.full = True
+    assert [str(problem) for problem in place.look()] == ["the archive is full"]
+
+
+def test_nothing_is_looked_at_when_the_ledger_cannot_be_written(place: Place) -> None:
+    place.ledger.damaged = True
+    assert [str(problem) for problem in place.look()] == ["the ledger cannot be written"]
+    assert place.archive.entered == []
+
+
+def test_a_source_is_unusable_until_a_look_at_it_was_finished_or_when_it_refuses(place: Place) -> None:
+    assert unusable(place.parts, ()) == {"home"}
+    place.ledger.advance("home", [Cursor("INBOX", 1, 5, "")])
+    assert unusable(place.parts, ()) == frozenset()
+    assert unusable(place.parts, {"home", "gone"}) == {"home"}
+
+
+def test_what_came_into_force_is_sealed_with_its_name_and_date(place: Place, tmp_path: Path) -> None:
+    rules = InForce(CONFIG, tmp_path, (), (), (Waiting("0123", "no longer listed: ex@abuser.example", START),))
+    enter_loosenings(rules, place.parts)
+    assert place.archive.entered == [
+        ("loosening", {"id": "0123", "what": "no longer listed: ex@abuser.example", "due": START.isoformat()})
+    ]
