@@ -1,0 +1,76 @@
+"""The passphrases of key holders: from files where one is given, else asked for unseen; never kept, never shown.
+
+With a file given nothing is asked: an unattended call must end, not wait.
+"""
+
+import getpass
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from nocontactd.cli import UsageError, unusable
+from nocontactd.errors import CredentialError
+
+HOLDERS = ("owner", "therapist", "witness")
+_MOST_OCTETS = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrases:
+    """What was given; None: that holder is not here."""
+
+    owner: str | None
+    therapist: str | None
+    witness: str | None
+
+
+def describe(parser: ArgumentParser) -> None:
+    for holder in HOLDERS:
+        parser.add_argument(
+            f"--{holder}-passphrase-file",
+            metavar="F",
+            type=Path,
+            help=f"read the {holder}'s passphrase from F (one trailing newline is stripped) and ask nothing",
+        )
+
+
+def from_files(args: Namespace) -> Passphrases | None:
+    """None where no file was given, so that people are to be asked."""
+    files: dict[str, Path | None] = {holder: getattr(args, f"{holder}_passphrase_file") for holder in HOLDERS}
+    if not any(files.values()):
+        return None
+    return Passphrases(**{holder: _read(file, holder) if file else None for holder, file in files.items()})
+
+
+def ask(prompt: str) -> str:
+    """Ask on the terminal, unseen. CredentialError: there is no terminal."""
+    try:
+        with Path("/dev/tty").open("rb"):
+            pass
+    except OSError:
+        raise CredentialError(
+            "no passphrase was given, and there is no terminal to ask on; nothing was opened",
+            "give files: --owner-passphrase-file F --therapist-passphrase-file F",
+        ) from None
+    try:
+        return getpass.getpass(prompt)
+    except (EOFError, UnicodeDecodeError):
+        raise CredentialError("no passphrase was given; nothing was opened") from None
+
+
+def _read(file: Path, holder: str) -> str:
+    try:
+        with file.open("rb") as stream:
+            octets = stream.read(_MOST_OCTETS + 1)
+    except OSError as problem:
+        raise CredentialError(f"the {holder}'s passphrase cannot be read: {unusable(problem).message}") from None
+    if len(octets) > _MOST_OCTETS:
+        raise UsageError(f"{file}: too long for a passphrase")
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError:
+        raise CredentialError(f"{file}: the {holder}'s passphrase is not UTF-8") from None
+    passphrase = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not passphrase:
+        raise CredentialError(f"{file}: the {holder}'s passphrase is empty")
+    return passphrase

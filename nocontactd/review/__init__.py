@@ -1,0 +1,1 @@
+"""Reading sealed messages with two people. Whatever a sender wrote is text here: never markup, never a command."""
