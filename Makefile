@@ -23,7 +23,7 @@ soak: $(VENV)/.dev peers
 	$(BIN)/pytest -m soak
 
 bench: $(VENV)/.dev peers
-	@for file in tests/bench/*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in tests/bench/*.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 peers:
 	@tests/peers/install

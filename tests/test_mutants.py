@@ -1,0 +1,132 @@
+"""Each safety rule is guarded: the program with that rule taken out (tests/mutants/*.toml) fails the test named there.
+
+A mutant is the name of what would go wrong, a file of the package, a text that stands in it
+exactly once, what replaces it, and the tests of which one must fail. It is put into a copy of
+the project, and those tests are run there; without any mutant all of them pass.
+"""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.peers import missing
+
+ROOT = Path(__file__).parents[1]
+NEEDED = (
+    *("nocontactd", "tests", "docs", "systemd"),
+    *("pyproject.toml", "config.example.yaml", "Makefile", "README.md"),
+)
+TESTS_FAILED = 1
+"""pytest's exit code. 2 to 5 are other things: interrupted, broken, not found, nothing collected."""
+PATIENCE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One rule taken out."""
+
+    topic: str
+    wrong: str
+    """What would go wrong, in words."""
+    file: str
+    """Below nocontactd/."""
+    old: str
+    """Stands exactly once in that file."""
+    new: str
+    tests: tuple[str, ...]
+    """Below tests/; one of them must fail."""
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.wrong}"
+
+
+def listed() -> Iterator[Mutant]:
+    """All mutants, by topic."""
+    for path in sorted((ROOT / "tests" / "mutants").glob("*.toml")):
+        for wrong, said in tomllib.loads(path.read_text()).items():
+            tests = tuple(f"tests/{test}" for test in said["tests"])
+            yield Mutant(path.stem, wrong, said["file"], said["old"], said["new"], tests)
+
+
+MUTANTS = tuple(listed())
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, to be broken. With its bytecode, so that little is compiled but what is broken."""
+    place = tmp_path_factory.mktemp("copy")
+    for name in NEEDED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, place / name)
+        else:
+            shutil.copy2(ROOT / name, place / name)
+    return place
+
+
+@contextmanager
+def put_into(copy: Path, mutant: Mutant) -> Iterator[None]:
+    """The copy is this mutant, until the end."""
+    file = copy / "nocontactd" / mutant.file
+    sound = file.read_text()
+    times = sound.count(mutant.old)
+    assert times == 1, f"{mutant.file} holds the text of this mutant {times} times: write the mutant anew"
+    broken = sound.replace(mutant.old, mutant.new)
+    ast.parse(broken)
+    try:
+        _write(file, broken)
+        yield
+    finally:
+        _write(file, sound)
+
+
+def _write(file: Path, text: str) -> None:
+    """Bytecode is known by the size and the second of its source, and these lives are shorter than a second."""
+    file.write_text(text)
+    for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
+        compiled.unlink()
+
+
+def environ(copy: Path) -> dict[str, str]:
+    """Of a process that sees the copy, and of this run nothing: neither its options nor its workers nor its files."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return kept | {"PYTHONPATH": str(copy), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_DEBUG_TEMPROOT": str(copy)}
+
+
+def run(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *words]
+    return subprocess.run(
+        command, cwd=copy, env=environ(copy), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+def outcome(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    return run(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests)
+
+
+def test_it_is_the_copy_that_is_tested(copy: Path) -> None:
+    """The project may be installed where these tests run, and a mutant must be what is imported all the same."""
+    done = run(copy, "-c", "import nocontactd, tests; print(nocontactd.__file__, tests.__file__)")
+    assert done.stdout.split() == [str(copy / package / "__init__.py") for package in ("nocontactd", "tests")]
+
+
+def test_without_a_mutant_all_these_tests_pass(copy: Path) -> None:
+    done = outcome(copy, *sorted({test for mutant in MUTANTS for test in mutant.tests}))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_a_test_guards_the_rule(mutant: Mutant, copy: Path) -> None:
+    with put_into(copy, mutant):
+        done = outcome(copy, *mutant.tests)
+    if done.returncode == 0 and "skipped" in done.stdout and "passed" not in done.stdout:
+        missing("something that the test which guards this rule needs")
+    assert done.returncode == TESTS_FAILED, f"nothing noticed: {mutant.wrong}\n{done.stdout}{done.stderr}"

@@ -1,0 +1,147 @@
+"""A pass under strace: SIGKILL, EIO and ENOSPC at every system call that touches the archive, the state or a socket.
+
+One pass is recorded; then one pass is made for each such call, with the fault put there by
+strace. Judged by what is lost, doubled, touched and left: all of them nothing.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import forked
+from tests.installation import Installation
+from tests.peers import missing
+from tests.peers.dovecot import Dovecot, dovecot
+from tests.test_killed import THEIRS, filled, others
+
+CALLS = (
+    "openat,read,pread64,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,ftruncate,"
+    "connect,sendto,recvfrom"
+)
+FAULTS = ("signal=KILL", "error=EIO", "error=ENOSPC")
+PARTS = 4
+LINE = re.compile(r"^(\d+) +(\w+)\((.*)")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A system call of one thread, counted from its start by name."""
+
+    name: str
+    count: int
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Dovecot]:
+    if not shutil.which("strace"):
+        missing("strace is not installed (Debian: strace)")
+    with dovecot() as running:
+        yield running
+
+
+def under_strace(place: Installation, *options: str) -> int:
+    """Make a pass with strace holding the process from its first step; its exit code, negative for a signal."""
+    process = forked.start(["poll"], place.environ, place.folder, stopped=True)
+    pid = process.pid or 0
+    wait_for(pid, "State:\tT")
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", "-yy", "-p", str(pid), "-o", place.folder / "strace", *options], stderr=subprocess.PIPE
+    )
+    try:
+        if not wait_for(pid, f"TracerPid:\t{tracer.pid}"):
+            assert tracer.stderr
+            missing(f"strace may not hold a process here: {tracer.stderr.read().decode()}")
+        os.kill(pid, signal.SIGCONT)
+        return forked.finish(process)
+    finally:
+        tracer.wait(10)
+
+
+def wait_for(pid: int, line: str) -> bool:
+    """Until /proc says so of the process; False after five seconds."""
+    for _ in range(5000):
+        if f"\n{line}" in Path(f"/proc/{pid}/status").read_text():
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def touching(place: Installation, *places: Path) -> list[Call]:
+    """Record a pass: each call of its main thread that touches these places or a socket."""
+    assert under_strace(place, "-e", f"trace={CALLS}") == 0
+    counts: Counter[str] = Counter()
+    found = []
+    lines = [match for line in (place.folder / "strace").read_text().splitlines() if (match := LINE.match(line))]
+    main = lines[0][1]
+    for thread, call, words in (line.groups() for line in lines):
+        if thread != main:
+            continue
+        counts[call] += 1
+        if any(str(each) in words for each in places) or "<TCP" in words or "sin_port" in words:
+            found.append(Call(call, counts[call]))
+    return found
+
+
+def faults(calls: list[Call], fault: str, folder: Path, server: Dovecot) -> None:
+    """A pass for each of these calls, with the fault there; all of them are judged."""
+    felt: list[bool] = []
+    wrong = []
+    for number, call in enumerate(calls):
+        place = filled(folder / str(number), server)
+        found = judged(place, f"{call.name}:{fault}:when={call.count}")
+        felt.append("felt" in found)
+        wrong += [f"{call.name} {call.count}: {each}" for each in found if each != "felt"]
+        place.client.logout()
+        shutil.rmtree(place.folder)
+    assert wrong == []
+    assert sum(felt) > len(felt) * 0.9, "strace did not reach the calls that were recorded"
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_call_on_archive_or_socket_loses_doubles_touches_and_leaves_nothing(
+    fault: str, part: int, tmp_path: Path, server: Dovecot
+) -> None:
+    recorded = filled(tmp_path / "recorded", server)
+    calls = touching(recorded, recorded.archive)
+    assert {"fsync", "fdatasync", "rename", "sendto", "recvfrom"} <= {call.name for call in calls}
+    faults(calls[part::PARTS], fault, tmp_path, server)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_call_on_the_state_loses_doubles_touches_and_leaves_nothing(
+    fault: str, tmp_path: Path, server: Dovecot
+) -> None:
+    recorded = filled(tmp_path / "recorded", server)
+    faults(touching(recorded, recorded.state, recorded.folder / "xdg"), fault, tmp_path, server)
+
+
+def judged(place: Installation, fault: str) -> list[str]:
+    """What was wrong after one pass with that fault and one without; `felt` when the fault was."""
+    before = others(place)
+    code = under_strace(place, "-e", f"trace={fault.split(':')[0]}", "-e", f"inject={fault}")
+    felt = ["felt"] if "(INJECTED)" in (place.folder / "strace").read_text() or code == -signal.SIGKILL else []
+    said = (place.folder / "said").read_text()
+    standing = [octets for _, octets in place.mailbox().values()]
+    known = place.acknowledged()
+    wrong = ["lost" for each in THEIRS if each not in standing and each not in known]
+    wrong += ["touched"] * (others(place) != before)
+    wrong += ["traceback"] * ("Traceback" in said)
+    wrong += [f"exit {code}"] * (code not in (0, 1, 73, 75, 77, 65, 78, -signal.SIGKILL))
+    again = forked.finish(forked.start(["poll"], place.environ, place.folder))
+    wrong += [f"the next pass ended with {again}: {(place.folder / 'said').read_text()}"] * (again != 0)
+    wrong += ["left"] * (place.mailbox() != before)
+    known = place.acknowledged()
+    wrong += ["lost for good" for each in THEIRS if each not in known]
+    wrong += ["doubled" for times in known.values() if times > 1]
+    return felt + wrong
