@@ -136,7 +136,7 @@ def _number(section: PhoneSource, since: datetime, environ: Mapping[str, str], n
 
 def _e164(section: PhoneSource, written: str) -> str:
     for form in number.keys(written, section.region):
-        if form.startswith("+"):
+        if number.is_telephone(form):
             return form
     raise ConfigError([f"{section.name}: a number of this source is none in its region"])
 

@@ -43,7 +43,7 @@ def number_problem(text: str, region: str | None, *, whole: bool = False) -> str
     found = number.keys(text, region)
     if any(map(_is_telephone, found)):
         return ""
-    if any(key.startswith("+") for key in found):
+    if any(map(number.is_telephone, found)):
         return "there can be no such number: digits are missing or too many, or its country does not exist"
     code = next(iter(found), "")
     if code.isdigit() and len(code) > 6:
@@ -89,4 +89,4 @@ def _is_host(host: str) -> bool:
 
 def _is_telephone(key: str) -> bool:
     """A number with its country; without its plus it is one still only where that country has numbers so long."""
-    return key.startswith("+") and any(other.startswith("+") for other in number.keys(key[1:], None))
+    return number.is_telephone(key) and any(map(number.is_telephone, number.keys(key[1:], None)))
