@@ -1,10 +1,11 @@
 """What is to become of a message. A function of the envelope and the rules, and of nothing else.
 
-Order: a listed full address or number, a listed domain, hold, pass. Only authorship seals.
+Order: a listed full address, number or handle, protected senders, a listed domain, hold, pass.
+Only authorship seals.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Container, Iterable, Iterator, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,7 @@ from nocontactd.model import (
     Channel,
     Disposition,
     Envelope,
+    Kind,
     MessageRef,
     Note,
     Rule,
@@ -24,11 +26,12 @@ from nocontactd.model import (
     Verdict,
 )
 from nocontactd.number import keys
-from nocontactd.rules import Rules, author_key, compile_rules, name_keys, rule, skeleton_of
+from nocontactd.protected import NOBODY, Protected
+from nocontactd.rules import Rules, author_key, compile_rules, handle_key, name_keys, rule, skeleton_of
 
 __all__ = ["Policy", "Reason", "compile_rules", "decide", "plan", "policy", "rule"]
 
-_RECOGNITION = "1"
+_RECOGNITION = "2"
 """Goes up with every change in who is recognised, so that older messages are looked through once more."""
 
 
@@ -39,6 +42,8 @@ class Reason(StrEnum):
     """An author's full address is listed: seal."""
     LISTED_NUMBER = "listed-number"
     """The number, short code or sender id of a text is listed: seal."""
+    LISTED_HANDLE = "listed-handle"
+    """The handle by which a service names the acting person is listed: seal."""
     LISTED_DOMAIN = "listed-domain"
     """An author's address lies at or under a listed domain: seal."""
     ADDRESS_IN_NAME = "address-in-name"
@@ -47,6 +52,12 @@ class Reason(StrEnum):
     """An author's address can be taken for a listed one: hold."""
     LISTED_NAME = "listed-name"
     """A listed name, from an address that is not listed: hold."""
+    PROTECTED_SENDER = "protected-sender"
+    """A court, a hotline or the like, by a domain that its provider's authentication proves: pass."""
+    SERVICE_MESSAGE = "service-message"
+    """A service's own message about the owner's account (a password reset, a receipt): pass."""
+    WRITTEN_TO = "written-to"
+    """It would be held, but the owner has written to this address: pass."""
     NOT_LISTED = "not-listed"
     """None of these: pass."""
 
@@ -62,6 +73,9 @@ class Policy:
     """How many older messages one sweep may take out (`max_per_pass`)."""
     digest: str
     """SHA-256 (hex) of what decides a verdict: other rules, other digest."""
+    protected: Protected = NOBODY
+    familiar: Container[str] = frozenset()
+    """The addresses (comparable form) that the owner has written to, long enough ago: never held."""
 
     def seals(self, verdict: Verdict) -> bool:
         """Whether a verdict comes to sealing under this policy."""
@@ -70,33 +84,72 @@ class Policy:
         return verdict.disposition is Disposition.SEAL
 
 
-def policy(entries: Iterable[Rule], region: str | None, uncertain: Disposition, max_sweep: int) -> Policy:
-    """The policy of these entries; the same whatever their order. `region` (ISO 3166) as for `compile_rules`."""
+def policy(
+    entries: Iterable[Rule],
+    region: str | None,
+    uncertain: Disposition,
+    max_sweep: int,
+    protected: Protected = NOBODY,
+    catalogue: str = "",
+) -> Policy:
+    """The policy of these entries; the same whatever their order. `region` (ISO 3166) as for `compile_rules`.
+
+    `catalogue`: the version of the services known to whoever reads the messages.
+    """
     entries = tuple(entries)
-    deciding = (_RECOGNITION, region or "", uncertain, *sorted(f"{each.kind}\0{each.entry}" for each in entries))
+    versions = (_RECOGNITION, protected.version, catalogue)
+    deciding = (*versions, region or "", uncertain, *sorted(f"{each.kind}\0{each.entry}" for each in entries))
     digest = hashlib.sha256("\n".join(deciding).encode("utf-8", "surrogatepass")).hexdigest()
-    return Policy(compile_rules(entries, region), uncertain, max_sweep, digest)
+    return Policy(compile_rules(entries, region), uncertain, max_sweep, digest, protected)
 
 
 def decide(envelope: Envelope, policy: Policy) -> Verdict:
     """Seal, hold or pass, and by which field and entry. Never raises."""
     rules = policy.rules
     text = envelope.channel is not Channel.MAIL
-    seen = tuple((author, author_key(author, text=text)) for author in envelope.authors)
+    authors = envelope.authors
+    if service_message := envelope.notice is not None and envelope.notice.must_pass:
+        authors = tuple(author for author in authors if author.field in _OWN_FIELDS)
+    seen = tuple((author, author_key(author, text=text)) for author in authors)
     return (
-        (_by_number(envelope.authors, rules) if text else None)
+        _by_number(authors, rules, text=text)
+        or _by_handle(authors, rules)
         or _by_address(seen, rules)
+        or _by_protection(envelope, policy.protected)
+        or (_SERVICE_MESSAGE if service_message else None)
         or _by_domain(seen, rules)
-        or next(_held(seen, rules, text=text), None)
-        or Verdict(Disposition.PASS, Reason.NOT_LISTED)
+        or _unless_written_to(_held(seen, rules, text=text), policy.familiar)
+        or _NOT_LISTED
     )
 
 
-def _by_number(authors: Iterable[Author], rules: Rules) -> Verdict | None:
+_OWN_FIELDS = frozenset({"From", "Sender", "Return-Path", "from"})
+"""Where a service that writes for itself has its own address."""
+_NOT_LISTED = Verdict(Disposition.PASS, Reason.NOT_LISTED)
+_SERVICE_MESSAGE = Verdict(Disposition.PASS, Reason.SERVICE_MESSAGE)
+
+
+def _by_number(authors: Iterable[Author], rules: Rules, *, text: bool) -> Verdict | None:
     for author in authors if rules.numbers else ():
+        if not text and author.kind is not Kind.NUMBER:
+            continue
         for key in keys(author.address, rules.region):
             if entry := rules.numbers.get(key):
                 return Verdict(Disposition.SEAL, Reason.LISTED_NUMBER, entry, author.field)
+    return None
+
+
+def _by_handle(authors: Iterable[Author], rules: Rules) -> Verdict | None:
+    for author in authors if rules.handles else ():
+        if author.kind is Kind.HANDLE and (entry := rules.handles.get(handle_key(author.address))):
+            return Verdict(Disposition.SEAL, Reason.LISTED_HANDLE, entry, author.field)
+    return None
+
+
+def _by_protection(envelope: Envelope, protected: Protected) -> Verdict | None:
+    for host in envelope.authentication.domains if envelope.authentication else ():
+        if protected.covers(host):
+            return Verdict(Disposition.PASS, Reason.PROTECTED_SENDER, None, "From")
     return None
 
 
@@ -115,20 +168,30 @@ def _by_domain(seen: Iterable[tuple[Author, str]], rules: Rules) -> Verdict | No
     return None
 
 
-def _held(seen: tuple[tuple[Author, str], ...], rules: Rules, *, text: bool) -> Iterator[Verdict]:
-    """What may be a listed person in disguise, the surest sign first."""
-    for author, _ in seen if rules.addresses else ():
+def _unless_written_to(held: Iterable[tuple[str, Verdict]], familiar: Container[str]) -> Verdict | None:
+    """The first hold by somebody whom the owner has not written to; else why there is none."""
+    spared = None
+    for key, verdict in held:
+        if key not in familiar:
+            return verdict
+        spared = spared or Verdict(Disposition.PASS, Reason.WRITTEN_TO, verdict.rule, verdict.field)
+    return spared
+
+
+def _held(seen: tuple[tuple[Author, str], ...], rules: Rules, *, text: bool) -> Iterator[tuple[str, Verdict]]:
+    """What may be a listed person in disguise, the surest sign first, each with the author's comparable address."""
+    for author, key in seen if rules.addresses else ():
         for address in addresses(author.name) if "@" in author.name else ():
             if entry := rules.listed(address):
-                yield Verdict(Disposition.HOLD, Reason.ADDRESS_IN_NAME, entry, _name_field(author))
+                yield key, Verdict(Disposition.HOLD, Reason.ADDRESS_IN_NAME, entry, _name_field(author))
     for author, key in seen if rules.addresses else ():
         if key and (entry := rules.skeletons.get(skeleton_of(author.address, key)) or rules.disguised(key)):
-            yield Verdict(Disposition.HOLD, Reason.LOOK_ALIKE, entry, author.field)
-    for author, _ in seen if rules.names else ():
+            yield key, Verdict(Disposition.HOLD, Reason.LOOK_ALIKE, entry, author.field)
+    for author, key in seen if rules.names else ():
         for name in name_keys(author.address if text else author.name):
             if entry := rules.names.get(name):
                 field = author.field if text else _name_field(author)
-                yield Verdict(Disposition.HOLD, Reason.LISTED_NAME, entry, field)
+                yield key, Verdict(Disposition.HOLD, Reason.LISTED_NAME, entry, field)
 
 
 def _name_field(author: Author) -> str:

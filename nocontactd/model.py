@@ -32,6 +32,7 @@ class Kind(StrEnum):
     DOMAIN = "domain"
     NUMBER = "number"
     NAME = "name"
+    HANDLE = "handle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,28 @@ class Author:
     """As read from the field, not yet in comparable form; "" where only a name stands."""
     name: str = ""
     """The display name, decoded."""
+    kind: Kind = Kind.ADDRESS
+    """What `address` holds, where a service writes it: NUMBER and HANDLE (`service:handle`) too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What the provider of the owner's mailbox found out about the sender; nothing that the sender wrote."""
+
+    domains: tuple[str, ...]
+    """The author domains (comparable form) that DMARC, or DKIM in alignment, has proven; often none."""
+    results: str
+    """The Authentication-Results field it stands in, unfolded (RFC 8601)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message that a catalogued service wrote on somebody's behalf, or about the owner's account."""
+
+    service: str
+    """Its name in the catalogue."""
+    must_pass: bool
+    """A password reset, a receipt or the like: whoever is named in it, the owner needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +98,9 @@ class Envelope:
     """Came since the last look. False: found in a sweep of what is older."""
     relay: bool = False
     """Somebody has asked for everybody else's messages of this source to be passed on, and this one is new."""
+    authentication: Authentication | None = None
+    """None where the owner's provider said nothing, or is not known by its `authserv_id`."""
+    notice: Notice | None = None
 
 
 @dataclass(frozen=True, slots=True)

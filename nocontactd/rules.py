@@ -27,6 +27,7 @@ class Rules:
     domains: Mapping[str, str]
     numbers: Mapping[str, str]
     names: Mapping[str, str]
+    handles: Mapping[str, str]
     skeletons: Mapping[str, str]
     """What looks like a listed address without being one."""
     edits: Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]
@@ -66,6 +67,7 @@ def compile_rules(entries: Iterable[Rule], region: str | None) -> Rules:
         domains=_look_up(by_kind[Kind.DOMAIN], lambda entry: (domain(entry.strip().lstrip("@")),)),
         numbers=_look_up(by_kind[Kind.NUMBER], lambda entry: keys(entry, region)),
         names=_look_up(by_kind[Kind.NAME], name_keys),
+        handles=_look_up(by_kind[Kind.HANDLE], lambda entry: (handle_key(entry),)),
         skeletons={skeleton_of(key, key): entry for key, entry in reversed(listed.items())},
         edits=_edits(listed),
         region=region,
@@ -74,9 +76,16 @@ def compile_rules(entries: Iterable[Rule], region: str | None) -> Rules:
 
 def author_key(author: Author, *, text: bool) -> str:
     """An author's address in comparable form; "" where there is none, as in most texts."""
-    if "@" not in author.address or (text and _CHANNEL.match(author.address)):
+    if author.kind is not Kind.ADDRESS or "@" not in author.address or (text and _CHANNEL.match(author.address)):
         return ""
     return comparable(author.address)
+
+
+def handle_key(handle: str) -> str:
+    """The comparable form of `service:handle`, by which people are known to a service; "" where it is none."""
+    service, _, person = folded(handle).partition(":")
+    person = "".join(person.split()).removeprefix("@")
+    return f"{service.strip()}:{person}" if service.strip() and person else ""
 
 
 def name_keys(name: str) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from nocontactd import authors
 from nocontactd.decide import Policy, decide, policy, rule
-from nocontactd.model import Author, Channel, Disposition, Envelope, MessageRef, Rule, Verdict
+from nocontactd.model import Channel, Disposition, Envelope, MessageRef, Rule, Verdict
+from nocontactd.reading import Reader, Reading
 
 REF = MessageRef("home", "INBOX", 1, "1")
 THEN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -16,12 +16,13 @@ def blocked(*entries: str | Rule, sms: bool = False, region: str | None = None) 
 
 
 def verdict(raw: bytes, policy: Policy) -> Verdict:
-    return of(authors.of_mail(raw), policy)
+    return of(Reader().of_message(raw), policy)
 
 
 def text_verdict(sender: object, policy: Policy) -> Verdict:
-    return of(authors.of_text(sender), policy, Channel.SMS)
+    return of(Reader().of_text(sender), policy, Channel.SMS)
 
 
-def of(seen: tuple[Author, ...], policy: Policy, channel: Channel = Channel.MAIL) -> Verdict:
-    return decide(Envelope(REF, channel, seen, THEN), policy)
+def of(reading: Reading, policy: Policy, channel: Channel = Channel.MAIL) -> Verdict:
+    known = {"authentication": reading.authentication, "notice": reading.notice}
+    return decide(Envelope(REF, channel, reading.authors, THEN, **known), policy)

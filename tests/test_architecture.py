@@ -27,7 +27,7 @@ OWNERS = {
 }
 CORE = (
     *("model", "address", "number", "headers", "decide", "errors", "ports", "relay", "poll", "archive/format"),
-    *("rules", "lookalike", "invisible", "invitation", "authors"),
+    *("rules", "lookalike", "invisible", "invitation", "protected", "reading"),
 )
 IMPURE = {"os", "io", "pathlib", "time", "random", "secrets", "socket", "logging", "sqlite3", "subprocess", "threading"}
 

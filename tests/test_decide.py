@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nocontactd.decide import Policy, Reason, decide, plan, policy, rule
 from nocontactd.headers import authors
 from nocontactd.model import Author, Channel, Disposition, Envelope, Kind, MessageRef, Rule, Verdict
+from nocontactd.reading import Reading
 from tests.recognition import REF, THEN, blocked, of, text_verdict, verdict
 
 ADDRESS, DOMAIN, NUMBER, NAME = Kind.ADDRESS, Kind.DOMAIN, Kind.NUMBER, Kind.NAME
@@ -83,7 +84,7 @@ def test_a_text_is_decided_by_its_sender(
 
 
 def test_a_call_is_decided_by_its_number() -> None:
-    assert of((Author("from", "+447700900123"),), EVERYTHING, Channel.CALL).disposition is Disposition.SEAL
+    assert of(Reading((Author("from", "+447700900123"),)), EVERYTHING, Channel.CALL).disposition is Disposition.SEAL
 
 
 NAMES = [

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from nocontactd import authors
 from nocontactd.cli import UsageError, complain, situation, unusable
 from nocontactd.decide import Policy, Reason, decide, policy, rule
 from nocontactd.model import Author, Channel, Disposition, Envelope, MessageRef, Verdict
 from nocontactd.number import keys
+from nocontactd.reading import Reader, Reading
 from nocontactd.review.visible import visible
 from nocontactd.rules import author_key
 
@@ -28,6 +28,10 @@ WHY: dict[str, str] = {
     Reason.ADDRESS_IN_NAME: "another sender shows a listed address as the name",
     Reason.LOOK_ALIKE: "an author's address looks like a listed one",
     Reason.LISTED_NAME: "a listed name, from an address that is not listed",
+    Reason.LISTED_HANDLE: "a service wrote it for a listed person",
+    Reason.PROTECTED_SENDER: "a protected sender: a court, a hotline or the like",
+    Reason.SERVICE_MESSAGE: "a service's own message about the owner's account",
+    Reason.WRITTEN_TO: "it would be held, but the owner has written to this address",
     Reason.NOT_LISTED: "no author is listed",
     OUTBOUND: "the owner sent it",
 }
@@ -119,7 +123,7 @@ def _given(entries: Sequence[str], region: str | None, sms: bool) -> Policy:
 
 
 def _mail(file: str) -> Envelope:
-    return _envelope(Channel.MAIL, authors.of_mail(_octets(file, MOST_MAIL)))
+    return _envelope(Channel.MAIL, Reader().of_message(_octets(file, MOST_MAIL)))
 
 
 def _text(file: str) -> Envelope:
@@ -137,11 +141,19 @@ def _text(file: str) -> Envelope:
     if not isinstance(resource, dict) or not {"from", "sid"} & resource.keys():
         raise UsageError(f"{file}: not explained: not a message resource of Twilio", "one JSON object with a `from`")
     arrival = not str(resource.get("direction", "inbound")).startswith("outbound")
-    return _envelope(Channel.SMS, authors.of_text(resource.get("from")), arrival)
+    return _envelope(Channel.SMS, Reader().of_text(resource.get("from"), resource.get("body")), arrival)
 
 
-def _envelope(channel: Channel, seen: tuple[Author, ...], arrival: bool = True) -> Envelope:
-    return Envelope(MessageRef("", "", 0, ""), channel, seen, datetime.fromtimestamp(0, UTC), arrival=arrival)
+def _envelope(channel: Channel, reading: Reading, arrival: bool = True) -> Envelope:
+    return Envelope(
+        MessageRef("", "", 0, ""),
+        channel,
+        reading.authors,
+        datetime.fromtimestamp(0, UTC),
+        arrival=arrival,
+        authentication=reading.authentication,
+        notice=reading.notice,
+    )
 
 
 def _octets(file: str, most: int) -> bytes:
