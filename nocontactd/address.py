@@ -17,11 +17,22 @@ _DOTS = re.compile("[\u3002\uff0e\uff61]")  # full stops to IDNA (RFC 3490, 3.1)
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
 _MAX_DOMAIN = 255  # octets, RFC 5321, 4.5.3.1.2: what is longer cannot be a host and is compared as it stands
 _MAX_LABEL = 63
+_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gov", "ltd", "me", "ne", "net", "nhs", "nom", "or", "org", "plc"})
+"""Before a two-letter country these are registries (co.uk, com.au), not anybody's domain."""
+_PLAIN = re.compile(r"[0-9A-Za-z_.-]+@[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?")
+"""Nothing but case can be folded away here, except at Gmail."""
 _SETTLED = 4  # Unicode's NFKC_Casefold is stable after two rounds; more would mean a loop
 
 
 def comparable(address: str) -> str:
     """The one form of `local@domain`; idempotent. Takes any text and never raises."""
+    if _PLAIN.fullmatch(address) and not (plain := address.lower()).endswith(("@gmail.com", "@googlemail.com")):
+        return plain
+    return comparable_in_full(address)
+
+
+def comparable_in_full(address: str) -> str:
+    """The same without the short way for plain addresses."""
     local, _, host = address.rpartition("@")
     mailbox, host = _mailbox(unquoted(local)), domain(host)
     return joined(mailbox.replace(".", ""), "gmail.com") if host in _GMAIL else joined(mailbox, host)
@@ -49,11 +60,18 @@ def domain(host: str) -> str:
 
 
 def parents(host: str) -> Iterator[str]:
-    """A domain in comparable form, then each it lies under, label by label."""
+    """A domain in comparable form, then each it lies under, label by label; of what is too long those at its end."""
     yield host
+    host = host[-_MAX_DOMAIN:]
     while "." in host:
         host = host.partition(".")[2]
         yield host
+
+
+def registry(host: str) -> bool:
+    """Whether other people's domains lie under this one (com, co.uk), as far as that can be told without a list."""
+    labels = host.split(".")
+    return len(labels) == 1 or (len(labels) == 2 and labels[0] in _SECOND_LEVEL and len(labels[1]) == 2)
 
 
 def folded(text: str) -> str:

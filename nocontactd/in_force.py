@@ -64,6 +64,8 @@ class InForce:
     """Soonest first; without those that were cancelled."""
     applied: tuple[Waiting, ...] = ()
     """Loosenings that came into force and are to be entered in the archive's log, then `entered`."""
+    warnings: tuple[str, ...] = ()
+    """What should be known of the file, though it is followed: `FILE:LINE:COL: warning: text`, no value echoed."""
 
 
 def load(config_file: Path, environ: Mapping[str, str], now: datetime) -> InForce:
@@ -110,7 +112,7 @@ def entered(directory: Path) -> None:
 
 def locate(config_file: Path, environ: Mapping[str, str]) -> Path:
     """The state directory that this file uses, whether or not the file can be read."""
-    return _place(config_file, _proposed(config_file), environ)
+    return _place(config_file, _proposed(config_file)[0], environ)
 
 
 def cancel(config_file: Path, environ: Mapping[str, str], now: datetime, loosening: str) -> Waiting:
@@ -163,6 +165,7 @@ class _Look:
     put_back: frozenset[str]
     """Ids that were cancelled and that the file no longer asks for."""
     problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def _look(
@@ -172,7 +175,7 @@ def _look(
     broken: Collection[str] = frozenset(),
     locked: Path | None = None,
 ) -> _Look:
-    proposed = _proposed(config_file)
+    proposed, warnings = _proposed(config_file)
     directory = locked or _place(config_file, proposed, environ)
     before, damage = _before(directory)
     if isinstance(proposed, ConfigError):
@@ -180,7 +183,7 @@ def _look(
             raise proposed
         return _Look(directory, before, before, frozenset(), (*damage, *proposed.problems))
     if before is None:
-        return _Look(directory, None, Kept(proposed), frozenset(), damage)
+        return _Look(directory, None, Kept(proposed), frozenset(), damage, warnings)
     moved = _moved(before, proposed, directory, environ)
     standing = _unbound(before, proposed, directory)
     keyless = _keyless(standing, proposed)
@@ -194,19 +197,20 @@ def _look(
         broken=broken,
     )
     problems = tuple(f"{config_file}: {problem}" for problem in (*moved, *keyless))
-    return _Look(directory, before, after, cancelled - asked, (*damage, *problems))
+    return _Look(directory, before, after, cancelled - asked, (*damage, *problems), warnings)
 
 
 def _in_force(look: _Look) -> InForce:
     pending = tuple(sorted(look.after.waiting, key=lambda waiting: waiting.due))
-    return InForce(look.after.config, look.state, look.problems, pending, look.after.applied)
+    return InForce(look.after.config, look.state, look.problems, pending, look.after.applied, look.warnings)
 
 
-def _proposed(config_file: Path) -> Config | ConfigError:
+def _proposed(config_file: Path) -> tuple[Config | ConfigError, tuple[str, ...]]:
+    """What the file says or why it cannot be used, and what should be known of it."""
     try:
-        return configuration.load(config_file)
+        return configuration.examine(config_file)
     except ConfigError as problem:
-        return problem
+        return problem, ()
 
 
 def _place(config_file: Path, proposed: Config | ConfigError, environ: Mapping[str, str]) -> Path:

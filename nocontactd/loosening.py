@@ -14,6 +14,7 @@ from typing import TypeVar
 from nocontactd import address, number
 from nocontactd.config import Config, MailSource, Person, PhoneSource
 from nocontactd.model import Disposition, Kind, Rule
+from nocontactd.rules import handle_key, name_keys
 
 Number = TypeVar("Number", int, float)
 
@@ -131,7 +132,9 @@ def _forms(rule: Rule, region: str | None) -> tuple[str, ...]:
         return number.keys(rule.entry, region)
     if rule.kind is Kind.ADDRESS:
         return (address.comparable(rule.entry),)
-    return (address.domain(rule.entry) if rule.kind is Kind.DOMAIN else address.folded(rule.entry),)
+    if rule.kind is Kind.NAME:
+        return name_keys(rule.entry)
+    return (address.domain(rule.entry) if rule.kind is Kind.DOMAIN else handle_key(rule.entry),)
 
 
 def _restated(rule: Rule, said: str | None, region: str | None) -> tuple[Rule, ...]:

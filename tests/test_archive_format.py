@@ -24,17 +24,19 @@ from nocontactd.archive.format import (
     content_hash,
     is_original,
     padme,
+    read_auth,
     read_final,
     read_meta,
+    write_auth,
     write_final,
     write_meta,
 )
-from nocontactd.model import Author, Channel, Disposition, Envelope, MessageRef, Part, Verdict
+from nocontactd.model import Authentication, Author, Channel, Disposition, Envelope, Kind, MessageRef, Part, Verdict
 from tests.archive_fixture import VERDICT, envelope, noon
 
 META = Meta("2026-11-22/000001", "message", noon(), "0.1.0", "ab" * 32, envelope(), VERDICT, (("greeting", "* OK"),))
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(
-    lambda name: name not in ("meta.json", "final.json")
+    lambda name: name not in ("meta.json", "auth.json", "final.json")
 )
 anything = st.text(st.characters(), max_size=20)  # lone surrogates too: headers are read leniently
 
@@ -50,6 +52,13 @@ def test_meta_comes_back_as_it_was_whatever_a_header_held(
     meta = replace(META, envelope=there, verdict=why, facts=((fact, fact), (fact, "")))
     assert read_meta(write_meta(meta)) == meta
     write_meta(meta).decode("ascii")
+
+
+def test_a_person_named_by_a_service_comes_back_by_number_and_handle() -> None:
+    authors = tuple(Author("Reply-To", "x", "y", kind) for kind in Kind)
+    meta = replace(META, envelope=replace(envelope(), authors=authors))
+    assert read_meta(write_meta(meta)) == meta
+    assert b'"kind": "address"' not in write_meta(meta)  # as it always was written
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -151,11 +160,54 @@ def test_a_record_reads_back_in_pieces_of_any_length(parts: list[tuple[str, byte
     assert reader.ended
     assert [(name, found[name]) for name, _data in parts] == parts
     members = read_final(found["final.json"])
-    assert [m.name for m in members] == ["meta.json", *(name for name, _data in parts)]
+    assert [m.name for m in members] == ["meta.json", *(name for name, _data in parts), "auth.json"]
     assert plaintext.commitment == commitment(META.salt, content_hash(members))
     with tarfile.open(fileobj=io.BytesIO(written)) as tar:
         assert tar.getnames() == list(found)
         assert all(tar.extractfile(name).read() == data for name, data in found.items())  # type: ignore[union-attr]
+
+
+PROVEN = Authentication(("abuser.example",), "mx.home.example; dmarc=pass header.from=abuser.example")
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "authenticated"),
+    [
+        (None, "From", None),
+        (PROVEN, "From", True),
+        (PROVEN, "Reply-To", False),
+        (PROVEN, "From name", False),
+        (replace(PROVEN, domains=()), "From", False),
+        (replace(PROVEN, domains=("other.example",)), "From", False),
+    ],
+)
+def test_what_the_provider_said_of_the_sender_is_kept_with_a_mail(
+    said: Authentication | None, field: str, authenticated: bool | None
+) -> None:
+    written = write_auth(replace(envelope(), authentication=said), replace(VERDICT, field=field))
+    assert json.loads(written) == {
+        "results": said.results if said else None,
+        "domains": list(said.domains) if said else [],
+        "authenticated": authenticated,
+    }
+    assert read_auth(written) is authenticated
+
+
+def test_a_record_from_before_says_nothing_of_the_sender() -> None:
+    assert read_auth(b"") is None
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"[]", b"\xff", b'{"authenticated": 1}', b'{"authenticated": "yes"}'])
+def test_what_was_said_of_the_sender_is_read_as_the_format_says_or_not_at_all(damage: bytes) -> None:
+    with pytest.raises(ValueError, match="not as the format says"):
+        read_auth(damage)
+
+
+def test_a_text_has_nothing_said_of_its_sender_and_no_part_takes_the_name() -> None:
+    text = replace(META, envelope=replace(envelope(), channel=Channel.SMS))
+    assert b"auth.json" not in b"".join(Plaintext(text, []))
+    with pytest.raises(ValueError, match="the name of another"):
+        list(Plaintext(text, [Part("auth.json", 1, [b"x"])]))
 
 
 def test_the_stock_tar_reads_it(tmp_path: Path) -> None:

@@ -648,4 +648,4 @@ def test_the_plaintext_is_a_tar_that_ends_in_zeros(made_archive: Made) -> None:
     plain = b"".join(Plaintext(meta, [Part("message.eml", 3, [b"abc"])]))
     assert len(plain) == 10_240
     with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
-        assert tar.getnames() == ["meta.json", "message.eml", "final.json"]
+        assert tar.getnames() == ["meta.json", "message.eml", "auth.json", "final.json"]

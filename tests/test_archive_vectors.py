@@ -99,6 +99,10 @@ def test_an_independent_reader_agrees_about_the_log(filled: Made) -> None:
     run("openssl pkeyutl -verify -pubin -inkey key.der -keyform DER -rawin -in text -sigfile signature", place)
 
 
+def test_records_from_before_auth_json_say_nothing_of_the_sender(filled: Made) -> None:
+    assert {item.authenticated for item in filled.opened()} == {None}
+
+
 def test_every_archive_carries_its_own_instructions(filled: Made) -> None:
     assert (filled.path / "README.txt").read_text() == README
     for word in ("age -d", "tar -xf", "sha256sum", "openssl dgst"):

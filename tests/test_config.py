@@ -375,6 +375,48 @@ def test_a_domain_may_be_anybodys_own(entry: str) -> None:
     assert parsed(SMALL.replace("ex@abuser.example", f"'{entry}'")).entries[0] == Rule(Kind.DOMAIN, entry)
 
 
+@pytest.mark.parametrize("entry", ["@nhs.net", "@Met.Police.UK", "@bücher.police.uk", "@THEHOTLINE.org."])
+def test_nobody_is_cut_off_from_a_court_or_a_hotline(entry: str) -> None:
+    assert problems(SMALL.replace("ex@abuser.example", f"'{entry}'"))[0].startswith("config.yaml:9:9: this is a court")
+
+
+@pytest.mark.parametrize("entry", ["@govt.nz", "@interieur.gouv.fr", "@notpolice.uk", "@police.uk.example"])
+def test_a_domain_above_or_beside_a_protected_one_may_be_listed(entry: str) -> None:
+    """Protection goes before a listed domain."""
+    assert Rule(Kind.DOMAIN, entry) in parsed(SMALL.replace("ex@abuser.example", f"'{entry}'")).entries
+
+
+def test_one_person_at_a_court_or_a_hotline_may_be_listed_with_a_warning(tmp_path: Path) -> None:
+    file = write(tmp_path, SMALL.replace("ex@abuser.example", "Pc.Ex@kent.police.uk"))
+    read, warnings = config.examine(file)
+    assert read.entries[0] == Rule(Kind.ADDRESS, "Pc.Ex@kent.police.uk")
+    [told] = warnings
+    assert told.startswith(f"{file}:9:9: warning: this address is at a court, police, a hotline or the like; ")
+    assert config.examine(write(tmp_path, SMALL))[1] == ()
+
+
+def test_a_warning_is_not_told_among_problems() -> None:
+    assert len(problems(SMALL.replace("ex@abuser.example", "ex@police.uk") + "colour: x\n")) == 1
+
+
+def test_a_handle_is_of_a_service_whose_notices_are_known() -> None:
+    [told] = problems(SMALL.replace("    names:", "    handles: ['nowhere:some.handle']\n    names:"))
+    assert told.startswith("config.yaml:13:15: handles are known of these services: ") and "instagram" in told
+    assert "nowhere" not in told and "some" not in told
+
+
+def test_handles_are_entries() -> None:
+    read = parsed(
+        SMALL.replace("    names:", "    handles: ['instagram:some.handle', 'Facebook: @Some.Handle']\n    names:")
+    )
+    assert read.entries[-4:-1] == (
+        Rule(Kind.NAME, "Alex Example"),
+        Rule(Kind.HANDLE, "instagram:some.handle"),
+        Rule(Kind.HANDLE, "Facebook: @Some.Handle"),
+    )
+    assert config.restore(config.dump(read)) == read
+
+
 @pytest.mark.parametrize("entry", ["12", "--", "a" * 31, "§§", "5550199"])
 def test_what_sends_no_text_is_a_problem(entry: str) -> None:
     assert problems(SMALL.replace("+44 7700 900123", f"'{entry}'"))[0].startswith("config.yaml:12:9: ")

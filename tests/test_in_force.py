@@ -116,6 +116,15 @@ def test_an_entry_more_is_in_force_at_once_and_on_the_disk(place: Place) -> None
     assert "third@abuser.example" in entries(place.load())
 
 
+def test_what_should_be_known_of_the_file_is_told_though_it_is_followed(place: Place) -> None:
+    assert place.accept().warnings == ()
+    place.edit("other@abuser.example", "pc.other@kent.police.uk")
+    assert place.load().warnings == place.accept().warnings != ()
+    assert place.accept().warnings[0].startswith(f"{place.file}:3:31: warning: this address is at a court, police")
+    assert "other" not in "".join(place.accept().warnings)
+    assert "pc.other@kent.police.uk" in entries(place.accept()) and place.accept().problems == ()
+
+
 def test_an_entry_less_waits_for_the_delay_and_then_is_gone(place: Place) -> None:
     place.accept()
     place.edit("ex@abuser.example, ", "")

@@ -68,6 +68,7 @@ LOOSER = {
     "a domain is gone": {"people": people(EX, MOBILE, NAME)},
     "a number is gone": {"people": people(EX, FIRM, NAME)},
     "a name is gone": {"people": people(EX, FIRM, MOBILE)},
+    "a name stands for another": {"people": people(EX, FIRM, MOBILE, Rule(Kind.NAME, "Alexa Example"))},
     "a domain stands for its address": {"people": people(Rule(Kind.DOMAIN, "@abuser.example"), FIRM, MOBILE, NAME)},
     "one person is gone": {"people": CONFIG.people[:1]},
     "nobody is listed": {"people": ()},
@@ -102,6 +103,7 @@ NO_LOOSER = {
     "an entry more": {"people": people(EX, FIRM, MOBILE, NAME, Rule(Kind.NAME, "A. Example"))},
     "an entry in another spelling": {"people": people(Rule(Kind.ADDRESS, "EX+x@Abuser.Example."), FIRM, MOBILE, NAME)},
     "a number in another spelling": {"people": people(EX, FIRM, Rule(Kind.NUMBER, "tel:+447700-900123"), NAME)},
+    "a name in another order and spelling": {"people": people(EX, FIRM, MOBILE, Rule(Kind.NAME, "EXAMPLE, Álex"))},
     "an entry moved to another person": {
         "people": (Person("A.", (FIRM, MOBILE, NAME)), Person("B.", (EX, *CONFIG.people[1].entries)))
     },
@@ -197,6 +199,18 @@ def test_tightening_and_loosening_in_one_edit_part_ways() -> None:
     merged, waiting = merge(CONFIG, proposed)
     assert {rule.entry for rule in merged.entries} >= {"new@abuser.example", MOBILE.entry}
     assert [loosening.what for loosening in waiting] == [f"no longer listed: {MOBILE.entry}"]
+
+
+def test_a_handle_is_an_entry_like_any_other() -> None:
+    handle, spelt = Rule(Kind.HANDLE, "instagram:Some.Handle"), Rule(Kind.HANDLE, "Instagram: @some.handle")
+    listed = replace(CONFIG, people=people(EX, FIRM, MOBILE, NAME, handle))
+    assert merge(CONFIG, listed) == (listed, ())
+    merged, waiting = merge(listed, CONFIG)
+    assert ([each.what for each in waiting], merged.people) == (
+        ["no longer listed: instagram:Some.Handle"],
+        listed.people,
+    )
+    assert merge(listed, replace(CONFIG, people=people(EX, FIRM, MOBILE, NAME, spelt)))[1] == ()
 
 
 def test_an_id_says_what_changes_and_not_what_else_was_edited() -> None:

@@ -13,13 +13,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nocontactd.archive import ustar
-from nocontactd.model import Author, Channel, Disposition, Envelope, MessageRef, Part, Verdict
+from nocontactd.authentication import proven
+from nocontactd.model import Author, Channel, Disposition, Envelope, Kind, MessageRef, Part, Verdict
 
 FORMAT = "nocontactd-record/1"
 META = "meta.json"
 FINAL = "final.json"
 AUTH = "auth.json"
-"""Reserved: what the owner's own provider and DKIM said of the sender at arrival."""
+"""What the owner's own provider said of the sender at arrival."""
 DNS = "dns/"
 """Reserved: the raw DNS answers that DKIM was verified with, one file each."""
 FLOOR = 10_240
@@ -108,6 +109,31 @@ def read_meta(data: bytes) -> Meta:
         raise ValueError("meta.json is not as the format says") from None
 
 
+def write_auth(envelope: Envelope, verdict: Verdict) -> bytes:
+    """auth.json of a record about mail."""
+    said = envelope.authentication
+    return _json(
+        {
+            "results": said.results if said else None,
+            "domains": said.domains if said else (),
+            "authenticated": proven(envelope, verdict),
+        }
+    )
+
+
+def read_auth(data: bytes) -> bool | None:
+    """Its `authenticated`; None also where there is no auth.json. ValueError: it is not as the format says."""
+    if not data:
+        return None
+    try:
+        said = json.loads(data)["authenticated"]
+    except (KeyError, TypeError, ValueError):
+        said = ""
+    if said is None or isinstance(said, bool):
+        return said
+    raise ValueError("auth.json is not as the format says")
+
+
 def write_final(members: Iterable[Member]) -> bytes:
     """final.json: what was known only after the last octet."""
     members = tuple(members)
@@ -184,12 +210,19 @@ class Plaintext:
         meta = write_meta(self._meta)
         yield from self._file(Part(META, len(meta), [meta]))
         for part in self._parts:
-            if part.name in {member.name for member in self._members} | {FINAL}:
+            if part.name in {member.name for member in self._members} | {AUTH, FINAL}:
                 raise ValueError("a part has the name of another")
             yield from self._file(part)
+        yield from self._auth()
         final = write_final(self._members)
         yield from self._file(Part(FINAL, len(final), [final]))
         yield ustar.END
+
+    def _auth(self) -> Iterator[bytes]:
+        envelope, verdict = self._meta.envelope, self._meta.verdict
+        if envelope and verdict and envelope.channel is Channel.MAIL:
+            auth = write_auth(envelope, verdict)
+            yield from self._file(Part(AUTH, len(auth), [auth]))
 
     def _file(self, part: Part) -> Iterator[bytes]:
         yield ustar.header(part.name, part.size, int(self._meta.sealed.timestamp()))
@@ -224,15 +257,25 @@ def _envelope_fields(envelope: Envelope) -> dict[str, Any]:
         "arrived": _time(envelope.arrived),
         "size": envelope.size,
         "arrival": envelope.arrival,
-        "authors": [{"field": a.field, "address": a.address, "name": a.name} for a in envelope.authors],
+        "authors": [_author_fields(author) for author in envelope.authors],
     }
+
+
+def _author_fields(author: Author) -> dict[str, Any]:
+    kind = {} if author.kind is Kind.ADDRESS else {"kind": author.kind}
+    return {"field": author.field, "address": author.address, "name": author.name} | kind
+
+
+def _author(fields: Mapping[str, Any]) -> Author:
+    kind = Kind(fields.get("kind", Kind.ADDRESS))
+    return Author(str(fields["field"]), str(fields["address"]), str(fields["name"]), kind)
 
 
 def _envelope(fields: Mapping[str, Any]) -> Envelope:
     return Envelope(
         MessageRef(str(fields["source"]), str(fields["folder"]), int(fields["uidvalidity"]), str(fields["uid"])),
         Channel(fields["channel"]),
-        tuple(Author(str(a["field"]), str(a["address"]), str(a["name"])) for a in fields["authors"]),
+        tuple(_author(author) for author in fields["authors"]),
         datetime.fromisoformat(fields["arrived"]),
         int(fields["size"]),
         bool(fields["arrival"]),

@@ -16,6 +16,7 @@ import pyrage  # type: ignore[import-untyped]  # published without types
 
 from nocontactd.archive import charter
 from nocontactd.archive.format import (
+    AUTH,
     FINAL,
     META,
     Member,
@@ -23,6 +24,7 @@ from nocontactd.archive.format import (
     commitment,
     content_hash,
     is_original,
+    read_auth,
     read_final,
     read_meta,
 )
@@ -36,7 +38,7 @@ from nocontactd.errors import CredentialError, DamagedError
 
 KEEP = 4 * 1024 * 1024
 _MOST = 16 * 1024 * 1024
-"""meta.json and final.json are held in memory; anybody can seal to a public key, so not without a limit."""
+"""meta.json, auth.json and final.json are held in memory; anybody can seal to a public key, so not without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class Opened:
     """The first `keep` octets of the first part: all of it unless `members[0].size` is larger. b"" without parts."""
     logged: bool
     """False: it stands in the archive but was never acknowledged; another copy of it usually follows."""
+    authenticated: bool | None = None
+    """Whether the address that matched was proven at arrival; None where nobody looked."""
 
     @property
     def sha256(self) -> str:
@@ -132,7 +136,7 @@ class Opener:
 
         found = self._open(record, take)
         originals = tuple(filter(is_original, found.members))
-        return Opened(record, found.meta.kind, found.meta, originals, bytes(kept), found.logged)
+        return Opened(record, found.meta.kind, found.meta, originals, bytes(kept), found.logged, found.authenticated)
 
     def _open(self, record: str, take: Callable[[Piece], None]) -> "_Contents":
         """Read one record to its end; `take` is given the pieces of its original parts.
@@ -274,6 +278,7 @@ class _Contents:
     meta: Meta
     members: tuple[Member, ...]
     logged: bool
+    authenticated: bool | None
 
 
 class _Source:
@@ -296,7 +301,7 @@ class _Sink:
         self.stash = Stash()
         self._take = take
         self._reader = Reader()
-        self._small = {META: b"", FINAL: b""}
+        self._small = {META: b"", AUTH: b"", FINAL: b""}
         self._digest = hashlib.sha256()
         self._members: list[Member] = []
 
@@ -314,7 +319,7 @@ class _Sink:
         members = read_final(self._small[FINAL])
         if not self._reader.ended or tuple(self._members) != members or meta.record != record:
             raise ValueError("not as the format says")
-        return _Contents(meta, members, False)
+        return _Contents(meta, members, False, read_auth(self._small[AUTH]))
 
     def _piece(self, piece: Piece) -> None:
         if piece.name in self._small:

@@ -27,6 +27,11 @@ from nocontactd.review.visible import visible, visible_lines
 
 MOST_SHOWN = 20_000
 """Characters of one body on the screen."""
+GENUINE = {
+    True: "yes, proven by your provider at arrival",
+    False: "not proven, perhaps forged: do not attribute",
+    None: "not known",
+}
 HELP = """\
 Read what was sealed. It opens for the owner and the therapist together, or for the owner and the
 backup witness; not for one of them alone. The opening itself is entered in the archive's log.
@@ -37,6 +42,9 @@ is rendered and nothing is fetched. On a terminal the words stay hidden until yo
 DAY is the UTC day of sealing: 2026-11-22, 2026-11-01..2026-11-30, or all. With --originals the
 exact octets go to DIR as DAY-NNNNNN.eml or DAY-NNNNNN.json (pictures and files of a text to the
 folder DAY-NNNNNN), readable by you alone; a file that is there already is left as it is.
+
+"genuine" says whether your mail provider vouched for the sender's address when the message came. Where
+it did not, somebody else may have written it in their name: do not attribute it.
 
 With --json one object a message: record, received, channel, sender, subject, sha256, reason,
 rule, authenticated. Exit code 65 when a record is damaged or missing; the others are shown all the same.
@@ -168,6 +176,8 @@ def _head(row: Row) -> Iterator[str]:
     if row.channel is Channel.MAIL:
         yield visible(f"  subject   {row.subject}", 1000)
     yield visible(f"  why       {row.reason}{where}{rule}", 500)
+    if row.channel is Channel.MAIL:
+        yield f"  genuine   {GENUINE[row.authenticated]}"
     yield f"  sha256    {row.sha256}"
 
 

@@ -1,7 +1,7 @@
 """YAML to `Config`, or every problem of the file at once, each at file:line:column, no value echoed."""
 
-from nocontactd.config.file import load, parse
+from nocontactd.config.file import examine, load, parse
 from nocontactd.config.saved import dump, restore
 from nocontactd.config.sections import Config, MailSource, Person, PhoneSource, Secret
 
-__all__ = ["Config", "MailSource", "Person", "PhoneSource", "Secret", "dump", "load", "parse", "restore"]
+__all__ = ["Config", "MailSource", "Person", "PhoneSource", "Secret", "dump", "examine", "load", "parse", "restore"]

@@ -32,6 +32,10 @@ class Problem:
     text: str
 
 
+WARNING = "warning: "
+"""A problem that begins so is none: it tells of something that may stay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """One text; "" also where nothing was written."""

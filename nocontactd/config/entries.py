@@ -1,19 +1,18 @@
 """What may stand as an entry under `blocked`: what could never match, or would match half the world, may not."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from nocontactd import address, number
 from nocontactd.model import Kind, Rule
+from nocontactd.protected import Protected
+from nocontactd.rules import handle_key
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _LITERAL = re.compile(r"\[(?:[0-9.]+|ipv6:[0-9a-f:.]+)\]")  # RFC 5321, 4.1.3
 _SPECIAL = re.compile(r'[\s()<>\[\]:;@\\,"*]')
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)+"')
 _SENDER_ID = re.compile(r"[\w .&+'/:-]{1,30}")
-
-_SECOND_LEVEL = frozenset({"ac", "co", "com", "edu", "gov", "ltd", "me", "ne", "net", "nhs", "nom", "or", "org", "plc"})
-"""Before a two-letter country these are registries (co.uk, com.au), not anybody's domain."""
 
 _REGION = re.compile(r"[A-Z]{2}")
 
@@ -34,6 +33,30 @@ def mail_problem(text: str) -> str:
         return "not an address: write it bare, as ex@example.org, without name, brackets or patterns"
     plain = address.domain(host)
     return "" if _is_host(plain) or _LITERAL.fullmatch(plain) else "not an address: what follows the @ is no domain"
+
+
+def protection_problem(text: str, protected: Protected) -> str:
+    """Why an entry under `mail` would cut somebody off from help, or ""."""
+    if not text.startswith("@") or not protected.covers(address.domain(text[1:])):
+        return ""
+    return (
+        "this is a court, police, a hotline or the like, which nobody may list whole; list one person's address there"
+    )
+
+
+def protection_warning(text: str, protected: Protected) -> str:
+    """What should be known of an entry under `mail` that lists one person there, or ""."""
+    if text.startswith("@") or not protected.covers(address.domain(text.rpartition("@")[2])):
+        return ""
+    return "this address is at a court, police, a hotline or the like; everything from it will be sealed"
+
+
+def handle_problem(text: str, services: Collection[str]) -> str:
+    """What is wrong with an entry under `handles`, or ""; `services` are those that can be named before the colon."""
+    service, colon, _ = handle_key(text).partition(":")
+    if not colon:
+        return "a handle is written with its service, as instagram:some.handle"
+    return "" if service in services else f"handles are known of these services: {', '.join(sorted(services))}"
 
 
 def number_problem(text: str, region: str | None, *, whole: bool = False) -> str:
@@ -74,10 +97,9 @@ def number_keys(texts: Iterable[str], region: str | None) -> frozenset[str]:
 
 
 def _domain_problem(host: str) -> str:
-    labels = host.split(".")
     if not _is_host(host):
         return "after the @ of a domain its name must follow, as @example.org"
-    if len(labels) == 1 or (len(labels) == 2 and labels[0] in _SECOND_LEVEL and len(labels[1]) == 2):
+    if address.registry(host):
         return "this would list everybody under a whole top-level domain"
     return ""
 

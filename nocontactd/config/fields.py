@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nocontactd.config.document import Listing, Mapping, Node, Place, Scalar, Spoilt
+from nocontactd.config.document import WARNING, Listing, Mapping, Node, Place, Scalar, Spoilt
 from nocontactd.config.durations import seconds
 from nocontactd.config.keys import KEYS, unknown
 
@@ -105,6 +105,12 @@ class Fields:
             return None
         said = (checked(item, "one text belongs here", self.complain, check) for item in items)
         return [text for text in said if text is not None]
+
+    def warn(self, key: str, check: Check) -> None:
+        """Tell what should be known of texts in a list that may stay as they are."""
+        for item in self._items(key) or ():
+            if isinstance(item, Scalar) and (said := check(item.text)):
+                self.complain(item.at, WARNING + said)
 
     def section(self, key: str) -> "Fields | None":
         """A mapping inside this one."""

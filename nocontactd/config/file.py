@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from nocontactd.config.document import MAX_OCTETS, Place, Problem, Spoilt, compose
+from nocontactd.config.document import MAX_OCTETS, WARNING, Place, Problem, Spoilt, compose
 from nocontactd.config.schema import read
 from nocontactd.config.sections import Config
 from nocontactd.errors import ConfigError
@@ -17,6 +17,11 @@ TOO_OPEN = stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
 
 def load(path: Path) -> Config:
     """The configuration in a file. ConfigError: all its problems, those of its permissions included."""
+    return examine(path)[0]
+
+
+def examine(path: Path) -> tuple[Config, tuple[str, ...]]:
+    """The same, and what its owner should know of it: `FILE:LINE:COL: warning: text`, no value echoed."""
     name = str(path)
     try:
         data, mode = _contents(path)
@@ -32,7 +37,7 @@ def load(path: Path) -> Config:
 
 def parse(text: bytes, name: str, folder: Path | None = None) -> Config:
     """The configuration in the octets of a file; `name` opens each problem, relative paths begin at `folder`."""
-    return _parse(text, name, folder or Path(name).parent.absolute(), [])
+    return _parse(text, name, folder or Path(name).parent.absolute(), [])[0]
 
 
 def _contents(path: Path) -> tuple[bytes, int]:
@@ -50,13 +55,14 @@ def _open_to(mode: int) -> str:
     return f"{who} {what} this file: `chmod 600` it (640 where the daemon reads it by its group)"
 
 
-def _parse(data: bytes, name: str, folder: Path, problems: list[Problem]) -> Config:
+def _parse(data: bytes, name: str, folder: Path, problems: list[Problem]) -> tuple[Config, tuple[str, ...]]:
     root, found = compose(data)
     problems += found
     config = read(root or Spoilt(Place()), folder, lambda at, text: problems.append(Problem(at, text)))
-    if problems:
-        raise ConfigError(_lines(name, problems))
-    return config
+    errors = [problem for problem in problems if not problem.text.startswith(WARNING)]
+    if errors:
+        raise ConfigError(_lines(name, errors))
+    return config, tuple(_lines(name, problems))
 
 
 def _lines(name: str, problems: list[Problem]) -> list[str]:

@@ -4,7 +4,7 @@ import difflib
 
 KEYS = {
     "": ("blocked", "mail", "phone", "archive", "state", "loosening", "region", "uncertain", "max_per_pass"),
-    "blocked": ("person", "mail", "phone", "names"),
+    "blocked": ("person", "mail", "phone", "names", "handles"),
     "mail": (
         "source",
         "host",

@@ -7,11 +7,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nocontactd.config.document import Mapping, Node, Place, Spoilt
-from nocontactd.config.entries import mail_problem, mail_rule, name_problem, number_keys, number_problem, region_problem
+from nocontactd.config.entries import (
+    handle_problem,
+    mail_problem,
+    mail_rule,
+    name_problem,
+    number_keys,
+    number_problem,
+    protection_problem,
+    protection_warning,
+    region_problem,
+)
 from nocontactd.config.fields import Complain, Fields
 from nocontactd.config.hosts import host_problem, loopback, url_problem
 from nocontactd.config.sections import Config, MailSource, Person, PhoneSource, Secret
 from nocontactd.model import Disposition, Kind, Rule
+from nocontactd.shipped import protected, services
 
 EVERY = 60.0
 """Seconds between looks where the file does not say."""
@@ -62,18 +73,28 @@ def _people(top: Fields, region: str | None) -> tuple[Person, ...]:
 
 
 def _person(fields: Fields, region: str | None) -> Person:
-    if not fields.has("mail", "phone", "names"):
-        fields.complain(fields.at, "nothing of this person is listed: `mail`, `phone` or `names`")
-    for key in fields.has("mail", "phone", "names"):
+    lists = fields.has("mail", "phone", "names", "handles")
+    if not lists:
+        fields.complain(fields.at, "nothing of this person is listed: `mail`, `phone`, `names` or `handles`")
+    for key in lists:
         if fields.empty(key):
             fields.wrong(key, f"`{key}` is empty; leave it out or fill it")
-    mail = [mail_rule(text) for text in fields.texts("mail", mail_problem) or ()]
+    mail = [mail_rule(text) for text in fields.texts("mail", _mail_problem) or ()]
+    fields.warn("mail", lambda text: protection_warning(text, protected()))
     numbers = fields.texts("phone", lambda text: number_problem(text, region)) or ()
     names = fields.texts("names", name_problem) or ()
-    return Person(
-        fields.text("person") or "",
-        (*mail, *(Rule(Kind.NUMBER, text) for text in numbers), *(Rule(Kind.NAME, text) for text in names)),
-    )
+    handles = fields.texts("handles", _handle_problem) or ()
+    others = ((Kind.NUMBER, numbers), (Kind.NAME, names), (Kind.HANDLE, handles))
+    rules = (Rule(kind, text) for kind, texts in others for text in texts)
+    return Person(fields.text("person") or "", (*mail, *rules))
+
+
+def _handle_problem(text: str) -> str:
+    return handle_problem(text, {known.handles for known in services().senders.values() if known.handles})
+
+
+def _mail_problem(text: str) -> str:
+    return mail_problem(text) or protection_problem(text, protected())
 
 
 def _mail(fields: Fields, folder: Path) -> tuple[MailSource, Fields]:
@@ -92,7 +113,7 @@ def _mail(fields: Fields, folder: Path) -> tuple[MailSource, Fields]:
         never_touch=tuple(fields.texts("never_touch") or ()),
         every=fields.duration("every", LEAST_EVERY, EVERY),
         ca_file=fields.path("ca_file", folder),
-        authserv_id=fields.text("authserv_id", lambda text: "this is one word" if " " in text else ""),
+        authserv_id=fields.text("authserv_id", lambda text: "this is one word" if set(text) & set(' ;=()"') else ""),
         secret=_secret(fields, folder),
     )
     for folder_name in set(source.folders or ()) & set(source.never_touch):

@@ -44,6 +44,8 @@ class Row:
     """Its beginning, at most what was kept in memory; b"" for a note."""
     parts: tuple[str, ...]
     """Names of what was sealed with it, the message itself first."""
+    authenticated: bool | None = None
+    """Whether the sender is proven; False: do not attribute; None: nobody looked."""
 
 
 def rows(records: "Iterable[Opened | DamagedError]") -> Iterator[Row | DamagedError]:
@@ -84,7 +86,7 @@ def as_json(row: Row) -> str:
             "sha256": row.sha256,
             "reason": row.reason,
             "rule": row.rule,
-            "authenticated": None,
+            "authenticated": row.authenticated,
         }
     )
 
@@ -120,6 +122,7 @@ def _row(item: "Opened") -> Row | None:
         field=verdict.field,
         original=item.original,
         parts=tuple(member.name for member in item.members),
+        authenticated=item.authenticated,
     )
 
 
