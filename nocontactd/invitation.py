@@ -2,117 +2,83 @@
 
 An ORGANIZER with the SENT-BY beside it counts (RFC 5545, 3.8.4.3), in a REPLY or COUNTER the
 ATTENDEE (RFC 5546, 3.2.3 and 3.2.7), where the message comes from one of the two or from a
-calendar service. From anybody else it is a forward. What lies in an attached message is never
-looked at.
+program. From anybody else it is a forward (docs/adr/0006-services.md).
 """
 
-import binascii
 import re
-from collections.abc import Iterator
-from itertools import islice, pairwise
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice, pairwise
 
 from nocontactd import headers
 from nocontactd.address import comparable
-from nocontactd.headers.fields import body
 from nocontactd.headers.words import readings
+from nocontactd.mime import PART_OCTETS
 from nocontactd.model import Author
 
 FIELD = "calendar"
-CALENDAR_OCTETS = 1024 * 1024
-"""No more is read of one calendar part."""
-_DEEPEST = 8
-_MOST_PARTS = 200
-_MOST_PEOPLE = 2000  # in one part; an event has one organizer
-_LONGEST = 2000  # characters of a field with parameters
+_MOST_CALENDARS = 16
+_MOST_PEOPLE = 2000  # in one of them; an event has one organizer
 
-_BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;"]+))', re.IGNORECASE)
-_ICS_NAME = re.compile(r"name\*?[0-9*]*=[^;]*\.ics\b", re.IGNORECASE)
-_FOLD = re.compile(r"\r?\n[ \t]")
+_FOLD = re.compile(rb"\r?\n[ \t]")
+_OBJECT = re.compile(r"^BEGIN:VCALENDAR\b", re.IGNORECASE | re.MULTILINE)
 _METHOD = re.compile(r"^METHOD[^:\r\n]*:\s*(?:REPLY|COUNTER)\s*$", re.IGNORECASE | re.MULTILINE)
 _PERSON = re.compile(
     r'^(ORGANIZER|ATTENDEE)(?=[;:])((?:"[^"\r\n]*"|[^":\r\n])*+):([^\r\n]*)', re.IGNORECASE | re.MULTILINE
 )
-_PARAMETER = re.compile(r';(CN|EMAIL|SENT-BY)=("[^"]*"|[^";:]*)', re.IGNORECASE)
-_SERVICE = re.compile(
-    r"(?:no|donot|dont)reply|calendars?|notif(?:y|ications?)|invit(?:es?|ations?)|meetings?|events?"
-    r"|schedul(?:er|ing|e)|bookings?|appointments?"
+_PARAMETER = re.compile(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^";:]*)')
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_PROGRAM = re.compile(
+    r"(?:no|donot|dont|never)reply|nichtantworten|nepasrepondre|noresponder"
+    r"|calendars?|(?:auto)?notif(?:y|ier|ications?)|invit(?:es?|ations?)|scheduler"
 )
-"""A word in the local part of an automatic sender; nobody's own name."""
+"""A word in the local part that nobody but a program has: behind events@, bookings@ and appointments@ people work."""
 
 
-def authors(raw: bytes) -> tuple[Author, ...]:
-    """The authors of every invitation in a message; none for a message without one."""
-    people = tuple(dict.fromkeys(people for part in _calendars(raw, _DEEPEST) for people in of_calendar(part)))
+def authors(header: bytes, senders: Iterable[Author], calendars: Iterable[bytes], *, service: bool) -> Iterator[Author]:
+    """The authors of a message's calendar objects, none of what somebody hands on.
+
+    `senders`: the authors in From and Sender. `service`: one of them is a catalogued calendar.
+    """
+    people = dict.fromkeys(chain.from_iterable(map(of_calendar, islice(calendars, _MOST_CALENDARS))))
     if not people:
-        return ()
-    senders = {comparable(each.address) for each in headers.authors(raw) if each.field in {"From", "Sender"}}
-    automatic = _automatic(raw, senders)
-    found: dict[Author, None] = {}
+        return
+    known = {comparable(sender.address) for sender in senders}
+    program = service or _is_program(header, known)
     for together in people:
-        if automatic or not senders.isdisjoint(comparable(each.address) for each in together):
-            found |= dict.fromkeys(together)
-    return tuple(found)
+        if program or not known.isdisjoint(comparable(each.address) for each in together):
+            yield from together
 
 
 def of_calendar(octets: bytes) -> Iterator[tuple[Author, ...]]:
-    """Each organizer of a calendar object, or attendee of a reply, with those who act for them."""
-    text = _FOLD.sub("", readings(octets[:CALENDAR_OCTETS])[0])
-    wanted = "ATTENDEE" if _METHOD.search(text) else "ORGANIZER"
-    people = (match for match in _PERSON.finditer(text) if match[1].upper() == wanted)
-    for match in islice(people, _MOST_PEOPLE):
-        said = {name.upper(): value.strip('"') for name, value in _PARAMETER.findall(match[2])}
-        spellings = (match[3], said.get("EMAIL", ""), said.get("SENT-BY", ""))
-        found = dict.fromkeys(address for spelling in spellings for address in headers.addresses(spelling))
-        yield tuple(Author(FIELD, address, said.get("CN", "")) for address in found)
+    """Each organizer of a decoded calendar object, or attendee of a reply, with those who act for them."""
+    octets = octets[:PART_OCTETS]
+    if octets.startswith(_UTF_16):
+        octets = octets.decode("utf-16", "replace").encode("utf-8", "replace")
+    text = readings(_FOLD.sub(b"", octets))[0]  # folding may cut a character in two (RFC 5545, 3.1)
+    for match in islice(_people(text), _MOST_PEOPLE):
+        yield tuple(_together(match[2], match[3]))
 
 
-def _automatic(raw: bytes, senders: set[str]) -> bool:
+def _people(text: str) -> Iterator[re.Match[str]]:
+    for part in _OBJECT.split(text):
+        wanted = "ATTENDEE" if _METHOD.search(part) else "ORGANIZER"
+        yield from (match for match in _PERSON.finditer(part) if match[1].upper() == wanted)
+
+
+def _together(parameters: str, value: str) -> Iterator[Author]:
+    said = {name.upper(): text.strip('"') for name, text in _PARAMETER.findall(parameters)}
+    spellings = (value, said.get("EMAIL", ""), said.get("SENT-BY", ""))
+    for address in dict.fromkeys(address for spelling in spellings for address in headers.addresses(spelling)):
+        yield Author(FIELD, address, said.get("CN", ""))
+
+
+def _is_program(header: bytes, senders: set[str]) -> bool:
     """Whether a program sent it: then nobody hands it on."""
-    if headers.field(raw, "Auto-Submitted").lower().startswith("auto-"):  # RFC 3834, 5
+    if headers.field(header, "Auto-Submitted").lower().startswith("auto-"):  # RFC 3834, 5
         return True
-    return not senders or any(_is_service(sender.rpartition("@")[0]) for sender in senders)
+    return not senders or any(_is_programs(sender.rpartition("@")[0]) for sender in senders)
 
 
-def _is_service(mailbox: str) -> bool:
+def _is_programs(mailbox: str) -> bool:
     words = re.split(r"[^a-z]+", mailbox)
-    return any(map(_SERVICE.fullmatch, (*words, *map("".join, pairwise(words)), "".join(words))))
-
-
-def _calendars(raw: bytes, depth: int) -> Iterator[bytes]:
-    """The decoded octets of each calendar part of a MIME entity."""
-    content_type = headers.field(raw, "Content-Type")[:_LONGEST]
-    if content_type.lower().startswith("multipart/"):
-        for part in _parts(raw, content_type) if depth else ():
-            yield from _calendars(part, depth - 1)
-    elif _is_calendar(raw, content_type):
-        yield _decoded(body(raw), headers.field(raw, "Content-Transfer-Encoding").lower())
-
-
-def _is_calendar(raw: bytes, content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind in {"text/calendar", "application/ics"} or _ICS_NAME.search(content_type):
-        return True
-    return bool(_ICS_NAME.search(headers.field(raw, "Content-Disposition")[:_LONGEST]))
-
-
-def _parts(raw: bytes, content_type: str) -> Iterator[bytes]:
-    match = _BOUNDARY.search(content_type)
-    if not match:
-        return
-    boundary = b"\n--" + (match[1] or match[2]).strip().encode("utf-8", "replace")
-    for part in (b"\n" + body(raw)).split(boundary, _MOST_PARTS)[1:]:
-        if part.startswith(b"--"):
-            return
-        entity = part.partition(b"\n")[2]
-        if not entity.startswith((b"\n", b"\r\n")):  # no header: plain text (RFC 2045, 5.2)
-            yield entity
-
-
-def _decoded(octets: bytes, encoding: str) -> bytes:
-    octets = octets[: 2 * CALENDAR_OCTETS]
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(octets)
-    if encoding != "base64":
-        return octets
-    digits = re.sub(rb"[^A-Za-z0-9+/]+", b"", octets)
-    return binascii.a2b_base64(digits[: len(digits) - (len(digits) % 4 == 1)] + b"=" * (-len(digits) % 4))
+    return any(map(_PROGRAM.fullmatch, (*words, *map("".join, pairwise(words)), "".join(words))))

@@ -1,18 +1,23 @@
 """Who is the author of an invitation, and who only hands it on."""
 
 import base64
+import json
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nocontactd import invitation
+from nocontactd import mime, shipped
 from nocontactd.decide import Reason
+from nocontactd.headers.fields import body
 from nocontactd.model import Disposition
+from nocontactd.reading import Reader
 from tests.recognition import blocked, verdict
 
 EX = "ex@abuser.example"
+READER = Reader(catalogue=shipped.services(), offline=True)
 SERVICE = "From: calendar-notification@cal.example\r\n"
 ICS = "BEGIN:VCALENDAR\r\n{0}\r\nEND:VCALENDAR\r\n"
 ORGANIZER = ICS.format("METHOD:REQUEST\r\nORGANIZER;CN=Ex:mailto:ex@abuser.example")
@@ -74,6 +79,9 @@ def test_who_is_only_invited_or_mentioned_is_not(calendar: str) -> None:
         f"Content-Disposition: attachment;\r\n filename=invite.ics\r\n\r\n{ORGANIZER}",
         "Content-Type: text/calendar\r\nContent-Transfer-Encoding: base64\r\n\r\n"
         + base64.encodebytes(ORGANIZER.encode()).decode(),
+        "Content-Type: text/calendar\r\nContent-Transfer-Encoding: Base64\r\n\r\n"
+        + base64.encodebytes(ORGANIZER[:7].encode()).decode()
+        + base64.encodebytes(ORGANIZER[7:].encode()).decode(),
         "Content-Type: text/calendar\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
         + ORGANIZER.replace("@", "=40"),
         "Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: text/calendar\r\n\r\n" + ORGANIZER,
@@ -97,11 +105,70 @@ def test_a_calendar_in_an_attached_message_or_after_the_last_part_is_not_this_me
         ("From: n@ok.example\r\nAuto-Submitted: no\r\n", False),
         ("From: no-reply@meet.example\r\n", True),
         ("From: Desk <n@ok.example>\r\nSender: invitations@cal.example\r\n", True),
+        ("From: someone@calendly.com\r\n", True),
+        ("From: donotreply-meet@unknown.example\r\n", True),
+        ("From: someone@calendly.example\r\n", False),
+        ("From: appointments@firm.example\r\n", False),
+        ("From: events@shelter.example\r\n", False),
         ("", True),
     ],
 )
 def test_where_a_person_hands_it_on_the_organizer_is_not_the_author(header: str, theirs: bool) -> None:
     assert seals(single(ORGANIZER, header)) is theirs
+
+
+def test_each_object_of_a_calendar_part_has_its_own_method() -> None:
+    reply = ICS.format("METHOD:REPLY\r\nATTENDEE:mailto:n@ok.example")
+    assert seals(single(ORGANIZER + reply))
+    assert not seals(single(reply.replace("n@ok", "a@ok") + reply))
+
+
+def test_every_event_of_a_calendar_counts() -> None:
+    event = "BEGIN:VEVENT\r\norganizer:mailto:{0}\r\nEND:VEVENT\r\n"
+    assert seals(single(ICS.format("".join(map(event.format, ("n@ok.example", "a@ok.example", EX))))))
+
+
+@pytest.mark.parametrize(
+    ("calendar", "kind"),
+    [
+        (ORGANIZER.encode("utf-16"), "text/calendar; charset=utf-16"),
+        (ORGANIZER.encode("utf-16"), "application/ics"),
+        (ORGANIZER.encode("utf-16-le"), 'text/calendar; charset="UTF-16LE"'),
+        (ORGANIZER.replace("Ex:", "Ä:").encode("latin-1"), "text/calendar; charset=iso-8859-1"),
+        (ORGANIZER.encode(), "TEXT/Calendar; name=x; charset=no-such"),
+        (ORGANIZER.replace("@", "\r\n @").encode(), "application/octet-stream; name*=utf-8''invite%2Eics"),
+        (ORGANIZER.encode(), 'application/octet-stream; name = "invite.ICS"'),
+    ],
+)
+def test_a_calendar_is_read_in_its_own_charset_and_under_any_name(calendar: bytes, kind: str) -> None:
+    raw = f"{SERVICE}Content-Type: {kind}\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode()
+    assert seals(raw + base64.encodebytes(calendar))
+
+
+def test_a_name_that_folding_cuts_in_a_character_is_whole() -> None:
+    cut = "ORGANIZER;CN=Alex Ex\u00e4mple:mailto:n@ok.example".encode().replace(b"\xc3\xa4", b"\xc3\r\n \xa4")
+    raw = f"{SERVICE}Content-Type: text/calendar\r\n\r\n".encode() + cut
+    assert verdict(raw, blocked("Alex Ex\u00e4mple")).disposition is Disposition.HOLD
+
+
+def test_a_part_ends_at_its_own_boundary_and_at_no_longer_one() -> None:
+    other = f"Content-Type: text/plain\r\n\r\n--b 12\r\nContent-Type: text/calendar\r\n\r\n{ORGANIZER}"
+    assert not seals(multipart(other))
+    assert seals(multipart(f"Content-Type: text/calendar\r\n\r\n--b 1 2--\r\n{ORGANIZER}"))
+
+
+@pytest.mark.parametrize("reader", [Reader(), READER, Reader(("mx.home.example",), READER.catalogue)])
+def test_by_header_and_parts_a_message_reads_the_same_as_whole(reader: Reader) -> None:
+    corpus = Path(__file__).parent / "corpus"
+    for line in (corpus / "mail.jsonl").read_text("utf-8").splitlines():
+        raw = json.loads(line)["raw_message"].encode("latin-1")
+        header = raw[: len(raw) - len(body(raw))]
+        in_part = reader.of_header(header)
+        assert in_part == reader.of_header(raw) or not body(raw)
+        whole = reader.of_message(raw)
+        if not mime.calendars(raw):
+            assert whole.authors == in_part.authors
+        assert reader.of_parts(header, mime.calendars(raw), mime.text(raw)) == whole
 
 
 def test_whoever_acts_for_the_organizer_hands_nothing_on() -> None:
@@ -125,7 +192,7 @@ PIECES = st.sampled_from(
 @given(st.lists(PIECES, max_size=60).map("".join) | st.text(max_size=100))
 def test_any_message_has_invitations_or_none_and_never_raises(text: str) -> None:
     for raw in (text, f"Content-Type: multipart/mixed; boundary=b\n\n{text}", f"Content-Type: text/calendar\n\n{text}"):
-        invitation.authors(raw.encode("utf-8", "replace"))
+        READER.of_message(raw.encode("utf-8", "replace"))
 
 
 @pytest.mark.parametrize("piece", ["--b\n", "ORGANIZER:", '\nORGANIZER;CN="', "\nORGANIZER:a@b", "\n ", "name=", "\r"])
@@ -133,7 +200,7 @@ def test_a_hostile_calendar_takes_linear_time(piece: str) -> None:
     much = piece * (400_000 // len(piece))
     nested = "".join(f"Content-Type: multipart/mixed; boundary={n}\n\n--{n}\n" for n in range(100))
     began = time.process_time()
-    invitation.authors(f"{SERVICE}Content-Type: multipart/mixed; boundary=b\n\n--b\n{much}".encode())
-    invitation.authors(f"{SERVICE}Content-Type: text/calendar; {much}\n\n{much}".encode())
-    invitation.authors((SERVICE + nested + much).encode())
+    READER.of_message(f"{SERVICE}Content-Type: multipart/mixed; boundary=b\n\n--b\n{much}".encode())
+    READER.of_message(f"{SERVICE}Content-Type: text/calendar; {much}\n\n{much}".encode())
+    READER.of_message((SERVICE + nested + much).encode())
     assert time.process_time() - began < 4

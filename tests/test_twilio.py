@@ -20,6 +20,7 @@ from twilio.base.exceptions import TwilioException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from nocontactd import shipped
 from nocontactd.decide import Policy, policy
 from nocontactd.demo import twilio_resource
 from nocontactd.demo.loopback import Answer, Fault, HangUpError, Loopback, Request
@@ -39,6 +40,7 @@ from nocontactd.model import (
     Rule,
 )
 from nocontactd.poll import poll
+from nocontactd.reading import Reader
 from nocontactd.relay import PATIENCE
 from nocontactd.sources.twilio import Number
 from nocontactd.sources.twilio.account import PAGE
@@ -173,6 +175,17 @@ def test_an_envelope_says_who_when_and_by_which_channel(world: World) -> None:
     assert [(each.field, each.address, each.name) for each in found.authors] == [("from", EX, "")]
     assert (found.arrived, found.channel, found.size) == (NOW - HOUR, Channel.SMS, 0)
     assert "secret" not in repr(found)
+
+
+def test_mail_that_a_gateway_sends_on_as_a_text_is_its_writers(world: World) -> None:
+    where = world.arrives("FRM:ex@abuser.example\nMSG:secret words", "72345")
+    source = world.source(reader=Reader(catalogue=shipped.services()))
+    [found] = world.scan(source=source)
+    assert [(each.field, each.address) for each in found.authors] == [("from", "72345"), ("text", "ex@abuser.example")]
+    assert "secret" not in repr(found)
+    original = source.fetch(where)
+    assert original is not None
+    assert original.envelope.authors == found.authors
 
 
 @pytest.mark.parametrize(
@@ -1161,3 +1174,7 @@ def test_a_text_of_a_listed_person_is_never_passed_on(world: World) -> None:
     report = poll(world.number, sealer, ledger, blocked(0), world.clock, world.number)
     assert len(report.problems) == 1
     assert list(world.twilio.snapshot()) == [old.uid]
+
+
+def test_whom_the_owner_texts_is_not_known_here(world: World) -> None:
+    assert list(world.number.written({})) == []

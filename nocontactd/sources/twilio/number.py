@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from nocontactd.errors import CredentialError, NocontactError, SourceError, UnknownOutcomeError, UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Part, Receipt, Removal
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Part, Receipt, Removal, Written
 from nocontactd.number import keys
+from nocontactd.reading import Reader
 from nocontactd.sources.twilio.account import Account
 from nocontactd.sources.twilio.passing import came_round, compose, plain
 from nocontactd.sources.twilio.text import File, Text
@@ -47,6 +48,7 @@ class Number:
         api_key: str | None = None,
         relay_to: str | None = None,
         api_base: str | None = None,
+        reader: Reader = Reader(),  # noqa: B008  # frozen
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._name = name
@@ -55,6 +57,7 @@ class Number:
         self._relay_to = relay_to
         self._relay_since = relay_since.replace(microsecond=0)  # Twilio's dates are whole seconds
         self._now = now
+        self._reader = reader
         self._account = Account(name, account, api_key or account, secret, api_base, sleep)
 
     @property
@@ -75,6 +78,10 @@ class Number:
         # a clock that runs ahead must not carry the next look past what comes meanwhile
         began = min(began, self._account.wire.earliest or began)
         yield Look("", 0, int(began.timestamp()), len(seen))
+
+    def written(self, _cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
+        """Nothing: whom the owner texts is not known here; see `ports.Source`."""
+        return iter(())
 
     def fetch(self, ref: MessageRef) -> Original | None:
         """`message.json`, then of each file its resource and its octets; see `ports.Source`.
@@ -182,7 +189,7 @@ class Number:
     def _envelope(self, text: Text, fresh: datetime) -> Envelope:
         """What is sent since `fresh` was covered by no earlier look; only that can still have to be passed on."""
         relay = bool(self._relay_to) and text.when >= max(fresh, self._relay_since) and not self._owners(text)
-        return text.envelope(self._name, arrival=text.when >= fresh, relay=relay)
+        return text.envelope(self._name, self._reader, arrival=text.when >= fresh, relay=relay)
 
     def _owners(self, text: Text) -> bool:
         """Whether the owner's own phone sent it, or this number itself: passed on, it would come round again."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from nocontactd.model import Author, Channel, Envelope, MessageRef
+from nocontactd.model import Channel, Envelope, MessageRef
+from nocontactd.reading import Reader
 
 MESSAGE = re.compile(r"(?:SM|MM)[0-9a-fA-F]{32}")
 MEDIUM = re.compile(r"ME[0-9a-fA-F]{32}")
@@ -48,9 +49,9 @@ class Text:
     when: datetime
     """date_sent, or date_created while that is null; UTC."""
 
-    def envelope(self, source: str, *, arrival: bool, relay: bool) -> Envelope:
+    def envelope(self, source: str, reader: Reader, *, arrival: bool, relay: bool) -> Envelope:
         """Who and when, for a decision."""
-        authors = (Author("from", self.sender),) if self.sender else ()
+        authors = reader.of_text(self.sender, self.body).authors
         ref = MessageRef(source, "", 0, self.sid)
         return Envelope(ref, self.channel, authors, self.when, arrival=arrival, relay=relay)
 
