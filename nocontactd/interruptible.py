@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from nocontactd.errors import UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal, Written
 from nocontactd.ports import Relay, Source
 
 
@@ -25,6 +25,11 @@ class Interruptible:
 
     def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
         for item in self._source.scan(cursors, rules):
+            self._go_on()
+            yield item
+
+    def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
+        for item in self._source.written(cursors):
             self._go_on()
             yield item
 

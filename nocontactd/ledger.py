@@ -3,22 +3,24 @@
 Each call is one transaction that is on the disk when it returns. In it stand names of sources,
 folders and records, UIDs, SIDs and digests: no address, no number, nothing of a message. To lose
 it costs second copies and a longer look, so a damaged file is put aside and a new one begun.
+People the owner has written to stand in it as digests under a key that lies in a file beside it.
 """
 
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from nocontactd.acquaintance import WRITTEN
 from nocontactd.errors import SealError
+from nocontactd.ledger_file import COLUMNS, open_ledger, sealing_stops
+from nocontactd.marks import KEY, make, mark, read
 from nocontactd.model import Cursor, Intent, MessageRef, Receipt
 
-VERSION = 1
-APPLICATION = 0x6E6F636F  # "noco": another program's database is not a ledger
 INTENTS_KEPT = timedelta(days=400)
 """Twilio forgets a message after 13 months; before that it could be met again and passed on twice."""
 NEWEST_INTENTS = 1000
@@ -26,32 +28,11 @@ NEWEST_INTENTS = 1000
 NOTES_KEPT = 50_000
 """Each is a held message that stays in its mailbox; of one forgotten, a second note is sealed at the next sweep."""
 
-# Folders as octets: modified UTF-7 can spell half a surrogate pair, which SQLite takes in no text.
-_REF = "source TEXT NOT NULL, folder BLOB NOT NULL, uidvalidity INTEGER NOT NULL, uid TEXT NOT NULL"
-_COLUMNS = "source, folder, uidvalidity, uid"
-_KEY = f"({_COLUMNS})"
-_SCHEMA = (
-    f"CREATE TABLE reservations ({_REF}, record TEXT NOT NULL, PRIMARY KEY {_KEY}) WITHOUT ROWID",
-    # By record, which `move` keeps while the ref changes; of two by one name (another archive) the first
-    # is dropped, and its message sealed once more.
-    # With rowids: SQLite 3.40's quick_check takes columns behind such a key for NULL, and a sound ledger for damaged.
-    f"CREATE TABLE receipts ({_REF}, record TEXT NOT NULL, PRIMARY KEY (source, record))",
-    (
-        "CREATE TABLE cursors (source TEXT NOT NULL, folder BLOB NOT NULL, uidvalidity INTEGER NOT NULL,"
-        " next_uid INTEGER NOT NULL, rules TEXT NOT NULL, PRIMARY KEY (source, folder)) WITHOUT ROWID"
-    ),
-    f"CREATE TABLE notes (number INTEGER PRIMARY KEY AUTOINCREMENT, {_REF}, UNIQUE {_KEY})",
-    (
-        f"CREATE TABLE intents (number INTEGER PRIMARY KEY AUTOINCREMENT, {_REF}, at INTEGER NOT NULL, sid TEXT,"
-        f" UNIQUE {_KEY})"
-    ),
-    "CREATE INDEX intents_at ON intents (at)",
-    "CREATE TABLE starts (source TEXT NOT NULL PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE looks (source TEXT NOT NULL PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
-    f"PRAGMA application_id = {APPLICATION}",
-    f"PRAGMA user_version = {VERSION}",
-)
 _THIS = "source = ? AND folder = ? AND uidvalidity = ? AND uid = ?"
+
+BEGINNING = timedelta(days=1)
+"""So long after the first start, what a mailbox says of its past is believed; later it could have been prepared."""
+_FAMILIAR = "\nfamiliar"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -65,12 +46,12 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         self.damaged: Path | None = None
         """Where a damaged file was put aside, if this opening met one."""
-        self._path = path
         self._lock = Lock()
         try:
-            self._connection = self._opened()
+            self._connection, self.damaged = open_ledger(path)
+            self._key, self._key_is_new = self._keyed(path.with_name(KEY))
         except (sqlite3.Error, OSError) as error:
-            raise _sealing_stops(error) from None
+            raise sealing_stops(error) from None
 
     def disconnect(self) -> None:
         """End the use of the file. Never raises."""
@@ -83,7 +64,7 @@ class SqliteLedger:
             database.executemany("INSERT OR REPLACE INTO reservations VALUES (?, ?, ?, ?, ?)", rows)
 
     def reserved(self, source: str) -> Sequence[tuple[MessageRef, str]]:
-        rows = self._rows(f"SELECT {_COLUMNS}, record FROM reservations WHERE source = ? ORDER BY record", source)
+        rows = self._rows(f"SELECT {COLUMNS}, record FROM reservations WHERE source = ? ORDER BY record", source)
         return [(_ref(row), row[4]) for row in rows]
 
     def release(self, refs: Iterable[MessageRef]) -> None:
@@ -94,11 +75,11 @@ class SqliteLedger:
     def note(self, receipts: Iterable[Receipt]) -> None:
         rows = [(*_row(receipt.ref), receipt.record) for receipt in receipts]
         with self._transaction() as database:
-            database.executemany(f"INSERT OR REPLACE INTO receipts ({_COLUMNS}, record) VALUES (?, ?, ?, ?, ?)", rows)
+            database.executemany(f"INSERT OR REPLACE INTO receipts ({COLUMNS}, record) VALUES (?, ?, ?, ?, ?)", rows)
             database.executemany(f"DELETE FROM reservations WHERE {_THIS}", [row[:4] for row in rows])
 
     def open(self, source: str) -> Sequence[Receipt]:
-        rows = self._rows(f"SELECT {_COLUMNS}, record FROM receipts WHERE source = ? ORDER BY record", source)
+        rows = self._rows(f"SELECT {COLUMNS}, record FROM receipts WHERE source = ? ORDER BY record", source)
         return [Receipt(row[4], _ref(row)) for row in rows]
 
     def move(self, receipts: Iterable[Receipt]) -> None:
@@ -132,7 +113,7 @@ class SqliteLedger:
 
     def remember_note(self, ref: MessageRef) -> None:
         with self._transaction() as database:
-            database.execute(f"INSERT OR IGNORE INTO notes ({_COLUMNS}) VALUES (?, ?, ?, ?)", _row(ref))
+            database.execute(f"INSERT OR IGNORE INTO notes ({COLUMNS}) VALUES (?, ?, ?, ?)", _row(ref))
             database.execute("DELETE FROM notes WHERE number <= (SELECT max(number) FROM notes) - ?", (NOTES_KEPT,))
 
     def intent(self, ref: MessageRef) -> Intent | None:
@@ -142,7 +123,7 @@ class SqliteLedger:
     def intend(self, ref: MessageRef, at: datetime) -> None:
         with self._transaction() as database:
             database.execute(
-                f"INSERT OR REPLACE INTO intents ({_COLUMNS}, at) VALUES (?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO intents ({COLUMNS}, at) VALUES (?, ?, ?, ?, ?)",
                 (*_row(ref), _number(at)),
             )
             database.execute(
@@ -178,6 +159,28 @@ class SqliteLedger:
             [(number,)] = database.execute("SELECT number FROM looks WHERE source = ?", (source,))
         return int(number)
 
+    def beginning(self, now: datetime) -> bool:
+        """See ports.Ledger: the first day after key and ledger were begun together."""
+        began = self.started(_FAMILIAR, now if self._key_is_new else _EPOCH)
+        return timedelta(0) <= now - began < BEGINNING
+
+    def meet(self, people: Iterable[tuple[str, datetime]]) -> None:
+        rows = [(mark(self._key, address), _number(at)) for address, at in people]
+        with self._transaction() as database:
+            database.executemany(
+                "INSERT INTO familiar VALUES (?, ?)"
+                " ON CONFLICT (address) DO UPDATE SET since = min(since, excluded.since)",
+                rows,
+            )
+
+    def familiar(self, before: datetime) -> Container[str]:
+        return _Familiar(self, before)
+
+    def knows(self, address: str, before: datetime) -> bool:
+        """Whether the owner had written to this comparable address before then."""
+        query = "SELECT 1 FROM familiar WHERE address = ? AND since < ?"
+        return bool(self._rows(query, mark(self._key, address), _number(before)))
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
@@ -186,7 +189,7 @@ class SqliteLedger:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except sqlite3.Error as error:
-                raise _sealing_stops(error) from None
+                raise sealing_stops(error) from None
             finally:
                 with suppress(sqlite3.Error):  # also when it is closed
                     if self._connection.in_transaction:
@@ -197,93 +200,29 @@ class SqliteLedger:
             try:
                 return self._connection.execute(query, values).fetchall()
             except sqlite3.Error as error:
-                raise _sealing_stops(error) from None
+                raise sealing_stops(error) from None
 
-    def _opened(self) -> sqlite3.Connection:
-        """A connection to a sound ledger: the one that stands there, else a new one."""
-        if self._path.exists():
-            try:
-                return _connected(self._path)
-            except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
-                    raise
-                self.damaged = _put_aside(self._path)
-        # For its mode; SQLite itself syncs the folder before its first commit returns.
-        os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        return _connected(self._path)
+    def _keyed(self, path: Path) -> tuple[bytes, bool]:
+        """The key of the marks, and whether it was made now; by another one nobody here would be recognised."""
+        if key := read(path):
+            return key, False
+        with self._transaction() as database:
+            database.execute("DELETE FROM familiar")
+            database.execute("DELETE FROM cursors WHERE source LIKE '%' || ?", (WRITTEN,))
+        return make(path), True
 
 
-class _UnsoundError(sqlite3.DatabaseError):
-    """A database, but not a whole ledger."""
+@dataclass(frozen=True, slots=True)
+class _Familiar:
+    """Looked up only for the few that would be held; an owner may have written to tens of thousands."""
 
+    ledger: SqliteLedger
+    before: datetime
 
-def _connected(path: Path) -> sqlite3.Connection:
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)
-    database = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-    with ExitStack() as unless_sound:
-        unless_sound.callback(database.close)
-        _check(database)
-        database.execute("PRAGMA journal_mode = WAL").fetchall()  # one fsync a commit instead of three
-        database.execute("PRAGMA synchronous = FULL")  # and that one at each commit, before it returns
-        database.execute("PRAGMA journal_size_limit = 1048576")
-        database.execute("PRAGMA cache_size = -512")
-        unless_sound.pop_all()
-    return database
-
-
-def _check(database: sqlite3.Connection) -> None:
-    """A sound ledger of this version; made now if the file is empty."""
-    [(tables,)] = database.execute("SELECT count(*) FROM sqlite_schema")
-    [(application,)] = database.execute("PRAGMA application_id")
-    [(version,)] = database.execute("PRAGMA user_version")
-    if not tables:
-        with closing(database.cursor()) as cursor:
-            for statement in ("BEGIN IMMEDIATE", *_SCHEMA, "COMMIT"):
-                cursor.execute(statement)
-        return
-    if application == APPLICATION and version > VERSION:
-        raise SealError(
-            "the ledger was written by a later version: nothing was sealed and nothing removed",
-            "run that version, or put ledger.sqlite aside: second copies are all that it costs",
-        )
-    if application != APPLICATION or database.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
-        raise _UnsoundError
-
-
-def _put_aside(path: Path) -> Path:
-    """The first free name beside it. Of its write-ahead log nothing is left: SQLite clears it for an empty database."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    return aside
-
-
-def _code(error: Exception) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extension, as SQLITE_IOERR_FSYNC's
-
-
-def _is_damage(error: sqlite3.Error) -> bool:
-    return isinstance(error, _UnsoundError) or _code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def _sealing_stops(error: Exception) -> SealError:
-    """SQLite's own text may quote a statement: only its code is told."""
-    why, hint = _CAUSES.get(_code(error), ("it cannot be read or written", "see whether its disk is sound"))
-    if isinstance(error, OSError):
-        why = error.strerror or why
-    return SealError(f"the ledger in the state directory fails: {why}; nothing more was sealed or removed", hint)
-
-
-_CAUSES = {
-    sqlite3.SQLITE_FULL: ("the disk is full", "make room; the next look goes on"),
-    sqlite3.SQLITE_READONLY: ("it may not be written", "it belongs to the user that runs nocontactd, with mode 600"),
-    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", "the state directory belongs to the user that runs nocontactd"),
-    sqlite3.SQLITE_CORRUPT: ("it is damaged", "start nocontactd again: it puts a damaged ledger aside"),
-    sqlite3.SQLITE_NOTADB: ("it is damaged", "start nocontactd again: it puts a damaged ledger aside"),
-    sqlite3.SQLITE_BUSY: ("another process holds it", "end that process; the next look goes on"),
-}
+    def __contains__(self, address: object) -> bool:
+        with suppress(SealError):  # held in doubt; the pass meets the broken ledger itself
+            return isinstance(address, str) and self.ledger.knows(address, self.before)
+        return False
 
 
 def _octets(folder: str) -> bytes:

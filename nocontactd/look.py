@@ -4,10 +4,12 @@ The daemon and `nocontact poll` look in the same way, under the same locks.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from nocontactd import in_force, state, status
+from nocontactd.acquaintance import learn
 from nocontactd.assemble import Job, Parts, assemble, reassemble
 from nocontactd.coverage import Looked
 from nocontactd.errors import CredentialError, NocontactError
@@ -20,15 +22,16 @@ def look(job: Job, parts: Parts, now: Callable[[], datetime]) -> tuple[Nocontact
         number = parts.ledger.next_look(job.name)
     except NocontactError as problem:
         return (problem,)
-    policy = parts.policy
     try:
+        learn(job.source, parts.ledger, now)
+        policy = replace(parts.policy, familiar=parts.ledger.familiar(now() - parts.loosening_delay))
         report = poll(job.source, parts.archive, parts.ledger, policy, now, job.relay)
         looks, matches, problems = report.looks, report.matches, tuple(map(_ours, report.problems))
     except NocontactError as problem:
         looks, matches, problems = (), 0, (problem,)
     said = "; ".join(dict.fromkeys(problem.message for problem in problems))
     try:
-        parts.coverage.add(Looked(job.name, number, now(), policy.digest, looks, matches, said))
+        parts.coverage.add(Looked(job.name, number, now(), parts.policy.digest, looks, matches, said))
     except NocontactError as problem:
         problems = (*problems, problem)
     return problems

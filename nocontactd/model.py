@@ -60,7 +60,7 @@ class Author:
     name: str = ""
     """The display name, decoded."""
     kind: Kind = Kind.ADDRESS
-    """What `address` holds, where a service writes it: NUMBER and HANDLE (`service:handle`) too."""
+    """What `address` holds, where a service writes it: NUMBER and HANDLE (`service:handle`) too; NAME: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,16 @@ class Envelope:
     authentication: Authentication | None = None
     """None where the owner's provider said nothing, or is not known by its `authserv_id`."""
     notice: Notice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message that the owner sent."""
+
+    addresses: tuple[str, ...]
+    """To whom, as read from the fields."""
+    at: datetime
+    """As its source dates it; UTC."""
 
 
 @dataclass(frozen=True, slots=True)

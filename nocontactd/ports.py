@@ -4,12 +4,12 @@ Two shapes do the safety work: `Source.remove` takes receipts, so it cannot be c
 seal; decisions take an `Envelope`, so nobody else's body is ever fetched.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from nocontactd.model import Cursor, Envelope, Intent, Look, MessageRef, Original, Receipt, Removal, Verdict
+from nocontactd.model import Cursor, Envelope, Intent, Look, MessageRef, Original, Receipt, Removal, Verdict, Written
 
 
 class Source(Protocol):
@@ -24,6 +24,14 @@ class Source(Protocol):
         A folder's `Look` follows its last envelope. A folder that fails yields a `Look` with
         its problem and the others go on. SourceError, CredentialError: the source cannot be
         looked at at all.
+        """
+        ...
+
+    def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
+        """Every message that the owner sent which `cursors` does not cover: to whom and when, unmarked.
+
+        A folder's `Look` follows its last message, with its problem if it fails. Nothing where the
+        source keeps no such folder. SourceError, CredentialError: the source cannot be looked at at all.
         """
         ...
 
@@ -153,4 +161,16 @@ class Ledger(Protocol):
 
     def claimed(self, source: str) -> frozenset[str]:
         """The SIDs of everything known to have been passed on lately."""
+        ...
+
+    def beginning(self, now: datetime) -> bool:
+        """Whether this is the first time that anything is learnt, so that dates of the past may be believed."""
+        ...
+
+    def meet(self, people: Iterable[tuple[str, datetime]]) -> None:
+        """The owner has written to these comparable addresses, as of then; the first time known stays."""
+        ...
+
+    def familiar(self, before: datetime) -> Container[str]:
+        """The comparable addresses that the owner had written to before then."""
         ...

@@ -58,6 +58,8 @@ class MemoryLedger:
         self.kept: dict[str, dict[str, Cursor]] = {}
         self.notes: set[MessageRef] = set()
         self.intents: dict[MessageRef, Intent] = {}
+        self.people: dict[str, datetime] = {}
+        self.is_new = True
 
     def reserve(self, pairs: Iterable[tuple[MessageRef, str]]) -> None:
         self.reservations.update(pairs)
@@ -110,3 +112,13 @@ class MemoryLedger:
 
     def claimed(self, source: str) -> frozenset[str]:
         return frozenset(i.sid for ref, i in self.intents.items() if i.sid and ref.source == source)
+
+    def beginning(self, now: datetime) -> bool:
+        return self.is_new
+
+    def meet(self, people: Iterable[tuple[str, datetime]]) -> None:
+        for address, at in people:
+            self.people[address] = min(at, self.people.get(address, at))
+
+    def familiar(self, before: datetime) -> frozenset[str]:
+        return frozenset(address for address, at in self.people.items() if at < before)

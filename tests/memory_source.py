@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from nocontactd.errors import SourceError
-from nocontactd.headers import authors
-from nocontactd.model import Channel, Cursor, Envelope, Look, MessageRef, Original, Part, Receipt, Removal
+from nocontactd.headers import addresses
+from nocontactd.headers import field as header_field
+from nocontactd.model import Channel, Cursor, Envelope, Look, MessageRef, Original, Part, Receipt, Removal, Written
+from nocontactd.reading import Reader
 
 ARRIVED = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 
@@ -40,6 +42,8 @@ class MemorySource:
     def __init__(self, name: str = "memory", folders: Sequence[str] = ("INBOX",), trash: str | None = None) -> None:
         self.name = name
         self.trash = trash
+        self.sent = "Sent"
+        """The folder of the owner's own messages, if there is one; it is never scanned."""
         self.folders = {folder: MemoryFolder(1000 + n) for n, folder in enumerate([*folders, *filter(None, [trash])])}
         self.cut: set[MessageRef] = set()
         self.broken: set[str] = set()
@@ -77,7 +81,7 @@ class MemorySource:
     def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
         """See ports.Source."""
         self._up()
-        for folder, place in list(self.folders.items()):
+        for folder, place in [(name, place) for name, place in self.folders.items() if name != self.sent]:
             if folder in self.broken:
                 yield Look(folder, 0, 0, 0, "it is broken")
                 continue
@@ -90,6 +94,22 @@ class MemorySource:
                 envelope = _envelope(ref, place.letters[uid])
                 yield replace(envelope, arrival=known is not None and uid >= known)
             yield look
+
+    def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
+        """See ports.Source."""
+        self._up()
+        place = self.folders.get(self.sent)
+        if place is None:
+            return
+        if self.sent in self.broken:
+            yield Look(self.sent, 0, 0, 0, "it is broken")
+            return
+        cursor = cursors.get(self.sent)
+        known = cursor.next_uid if cursor and cursor.uidvalidity == place.uidvalidity else 1
+        for letter in [letter for uid, letter in place.letters.items() if uid >= known]:
+            to = (address for name in ("To", "Cc", "Bcc") for address in addresses(header_field(letter.octets, name)))
+            yield Written(tuple(to), letter.arrived)
+        yield Look(self.sent, place.uidvalidity, place.next_uid, len(place.letters))
 
     def fetch(self, ref: MessageRef) -> Original | None:
         """See ports.Source."""
@@ -135,4 +155,8 @@ class MemorySource:
 
 
 def _envelope(ref: MessageRef, letter: Letter) -> Envelope:
-    return Envelope(ref, Channel.MAIL, authors(letter.octets), letter.arrived, len(letter.octets))
+    read = Reader().of_message(letter.octets)
+    size = len(letter.octets)
+    return Envelope(
+        ref, Channel.MAIL, read.authors, letter.arrived, size, authentication=read.authentication, notice=read.notice
+    )

@@ -21,6 +21,9 @@ class Plain:
         yield Look("INBOX", 1, 1, 0)
         yield Look("Junk", 1, 1, 0)
 
+    def written(self, _cursors: object) -> Iterator[Look]:
+        yield Look("Sent", 1, 1, 0)
+
     def fetch(self, _ref: MessageRef) -> None:
         return None
 
@@ -38,6 +41,7 @@ REF = MessageRef("home", "INBOX", 1, "1")
 def test_a_look_is_left_alone_while_the_daemon_runs() -> None:
     source = Interruptible(Plain(), lambda: False)  # type: ignore[arg-type]
     assert len(list(source.scan({}, ""))) == 2
+    assert len(list(source.written({}))) == 1
     assert source.fetch(REF) is None
 
 
@@ -45,6 +49,8 @@ def test_a_scan_and_a_fetch_end_with_the_daemon() -> None:
     source = Interruptible(Plain(), lambda: True)  # type: ignore[arg-type]
     with pytest.raises(UnreachableError, match="home: "):
         list(source.scan({}, ""))
+    with pytest.raises(UnreachableError):
+        list(source.written({}))
     with pytest.raises(UnreachableError):
         source.fetch(REF)
 

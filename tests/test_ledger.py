@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from nocontactd import ledger as module
 from nocontactd.errors import SealError
 from nocontactd.ledger import SqliteLedger
+from nocontactd.ledger_file import VERSION
 from nocontactd.model import Cursor, Intent, MessageRef, Receipt
 from nocontactd.ports import Ledger
 from tests.peers import missing
@@ -454,11 +455,26 @@ def test_an_empty_file_is_a_new_ledger(path: Path) -> None:
 def test_a_ledger_of_a_later_version_is_left_alone(path: Path) -> None:
     SqliteLedger(path).disconnect()
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
     database.close()
     with pytest.raises(SealError, match="later version"):
         SqliteLedger(path)
-    assert [file.name for file in path.parent.iterdir()] == ["ledger.sqlite"]
+    assert [file.name for file in path.parent.iterdir() if file.suffix != ".key"] == ["ledger.sqlite"]
+
+
+def test_a_ledger_of_the_version_before_goes_on(path: Path) -> None:
+    ledger = SqliteLedger(path)
+    ledger.note([receipt(1)])
+    ledger.disconnect()
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE familiar")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    ledger = SqliteLedger(path)
+    assert (ledger.damaged, ledger.open("home")) == (None, [receipt(1)])
+    ledger.meet([("nadia@friends.example", NOW)])
+    assert "nadia@friends.example" in ledger.familiar(NOW + timedelta(seconds=1))
+    ledger.disconnect()
 
 
 def refused(call: Callable[[], object]) -> SealError:
@@ -527,7 +543,7 @@ except SealError as error:
     print(error.exit_code, error.message)
 else:
     raise SystemExit("a disk that cannot be written was written")
-assert sorted(file.name for file in folder.iterdir())[0] == "ledger.sqlite"
+assert sorted(file.name for file in folder.iterdir())[:2] == ["familiar.key", "ledger.sqlite"]
 assert not list(folder.glob("*damaged*"))
 """
 

@@ -1,7 +1,8 @@
 """One look, and its proof."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from nocontactd.decide import Policy, policy
 from nocontactd.errors import SealError, SourceError
 from nocontactd.in_force import InForce, Waiting
 from nocontactd.look import enter_loosenings, look, unusable
-from nocontactd.model import Cursor, Disposition, Look
+from nocontactd.model import Cursor, Disposition, Envelope, Kind, Look, Rule, Verdict, Written
 from tests.memory_archive import MemoryLedger
+from tests.memory_source import MemorySource
 from tests.test_loosening import CONFIG, HOME
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
@@ -24,7 +26,11 @@ class Archive:
 
     def __init__(self) -> None:
         self.entered: list[tuple[str, dict[str, str]]] = []
+        self.noted: list[Envelope] = []
         self.full = False
+
+    def note(self, envelope: Envelope, _verdict: Verdict) -> None:
+        self.noted.append(envelope)
 
     def enter(self, kind: str, facts: Facts) -> None:
         if self.full:
@@ -50,11 +56,15 @@ class Quiet:
 
     name = "home"
     problem: Exception | None = None
+    letters: tuple[Written, ...] = ()
 
     def scan(self, _cursors: object, _rules: str) -> Iterator[Look]:
         if self.problem:
             raise self.problem
         yield Look("INBOX", 1, 5, 4)
+
+    def written(self, _cursors: object) -> Iterator[Written]:
+        yield from self.letters
 
     def close(self) -> None: ...
 
@@ -67,7 +77,7 @@ class Place:
         rules: Policy = policy((), None, Disposition.PASS, 10)
         self.job = Job("home", 60.0, self.source, None, HOME)  # type: ignore[arg-type]
         coverage = Coverage(self.archive.enter)
-        self.parts = Parts((self.job,), self.archive, self.ledger, rules, coverage)  # type: ignore[arg-type]
+        self.parts = Parts((self.job,), self.archive, self.ledger, rules, coverage, timedelta(days=7))  # type: ignore[arg-type]
 
     def look(self) -> tuple[Exception, ...]:
         return look(self.job, self.parts, lambda: START)
@@ -118,3 +128,26 @@ def test_what_came_into_force_is_sealed_with_its_name_and_date(place: Place, tmp
     assert place.archive.entered == [
         ("loosening", {"id": "0123", "what": "no longer listed: ex@abuser.example", "due": START.isoformat()})
     ]
+
+
+def test_whom_the_owner_has_written_to_long_enough_ago_is_held_no_longer(place: Place) -> None:
+    name = policy((Rule(Kind.NAME, "Alex Example"),), None, Disposition.PASS, 10)
+    parts = replace(place.parts, policy=name)
+    source = MemorySource("home", ("INBOX", "Sent"))
+    job = replace(place.job, source=source)
+    long_ago, lately = START - timedelta(days=8), START - timedelta(days=6)
+    for writer, written in (("new@x.example", None), ("old@x.example", long_ago), ("late@x.example", lately)):
+        source.put(f"From: Alex Example <{writer}>\r\n\r\nhi\r\n".encode())
+        if written:
+            source.put(f"To: {writer}\r\n\r\nhi\r\n".encode(), "Sent", arrived=written)
+    source.put(b"To: just@x.example\r\n\r\nhi\r\n", "Sent", arrived=START)
+    assert look(job, parts, lambda: START) == ()
+    assert look(job, replace(parts, policy=replace(name, digest="other")), lambda: START) == ()
+    noted = [author.address for envelope in place.archive.noted for author in envelope.authors]
+    assert noted == ["new@x.example", "late@x.example"]
+
+
+def test_a_sent_folder_that_cannot_be_read_is_no_problem_of_the_look(place: Place) -> None:
+    source = MemorySource("home", ("INBOX", "Sent"))
+    source.broken.add("Sent")
+    assert look(replace(place.job, source=source), place.parts, lambda: START) == ()

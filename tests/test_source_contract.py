@@ -9,9 +9,10 @@ from typing import Protocol
 import pytest
 
 from nocontactd.errors import SourceError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Receipt
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Receipt, Written
 from nocontactd.ports import Source
 from nocontactd.sources.imap import Mailbox
+from tests.invitations import INVITATIONS, NO_INVITATIONS
 from tests.memory_source import MemorySource
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.peers.onlooker import MailServer, Onlooker, Sight, Sights, looking
@@ -20,6 +21,7 @@ from tests.peers.pymap_server import pymap_server
 
 EX = b"From: Ex <ex@abuser.example>\r\nSubject: now\r\nMessage-ID: <%d@abuser.example>\r\n\r\nanswer me %d\r\n"
 FRIEND = b"From: nadia@friends.example\r\nSubject: tea\r\nMessage-ID: <%d@friends.example>\r\n\r\ntea %d\r\n"
+SENT = b"From: me@home.example\r\nTo: %b\r\nMessage-ID: <%d@home.example>\r\n\r\nhello\r\n"
 ODD = {
     "8bit": b"From: ex@abuser.example\r\nSubject: \xe9\xff\r\n\r\n\xc3\x28 \xfe\xed\r\n",
     "NUL": b"From: ex@abuser.example\r\n\r\nbe\0tween\r\n",
@@ -47,7 +49,7 @@ class MemoryHouse:
     """The source in memory."""
 
     def __init__(self) -> None:
-        self._memory = MemorySource("home", ("INBOX", "Family"))
+        self._memory = MemorySource("home", ("INBOX", "Family", "Sent"))
 
     def source(self) -> Source:
         return self._memory
@@ -117,6 +119,11 @@ def look(
 
 def cursors(looks: list[Look], rules: str = "r") -> dict[str, Cursor]:
     return {look.folder: Cursor(look.folder, look.uidvalidity, look.next_uid, rules) for look in looks}
+
+
+def told(source: Source, cursors: dict[str, Cursor] | None = None) -> tuple[list[tuple[str, ...]], list[Look]]:
+    items = list(source.written(cursors or {}))
+    return [i.addresses for i in items if isinstance(i, Written)], [i for i in items if isinstance(i, Look)]
 
 
 def octets_of(source: Source, ref: MessageRef) -> bytes | None:
@@ -289,6 +296,46 @@ class Contract:
     def test_nothing_to_remove_is_nothing(self, house: House) -> None:
         removal = house.source().remove([])
         assert (removal.gone, removal.moved, removal.problems) == ((), (), ())
+
+    @pytest.mark.parametrize("kind", INVITATIONS)
+    def test_who_invites_is_an_author_by_looking_and_by_the_very_octets(self, house: House, kind: str) -> None:
+        house.put(INVITATIONS[kind])
+        before = house.everything()
+        source = house.source()
+        ((envelope,), _) = look(source)
+        assert [a.address for a in envelope.authors if a.field == "calendar"] == ["ex@abuser.example"]
+        original = source.fetch(envelope.ref)
+        assert original
+        assert replace(original.envelope, arrival=False) == envelope
+        assert house.everything() == before
+
+    @pytest.mark.parametrize("kind", NO_INVITATIONS)
+    def test_who_hands_an_invitation_on_is_its_only_author(self, house: House, kind: str) -> None:
+        house.put(NO_INVITATIONS[kind])
+        ((envelope,), _) = look(house.source())
+        assert {a.field for a in envelope.authors} == {"From"}
+
+    def test_everybody_to_whom_the_owner_has_written_is_told_once(self, house: House) -> None:
+        house.put(SENT % (b'Nadia <nadia@friends.example>, "Tim, jr" <tim@friends.example>', 1), "Sent")
+        house.put(SENT % (b"undisclosed-recipients:;\r\nBcc: =?utf-8?q?M=C3=BCller?=\r\n <m@x.example>", 2), "Sent")
+        house.put(SENT % (b"not-sent@x.example", 3))
+        before = house.everything()
+        source = house.source()
+        letters, looks = told(source)
+        assert letters == [("nadia@friends.example", "tim@friends.example"), ("m@x.example",)]
+        assert [(seen.folder, seen.exists, seen.problem) for seen in looks] == [("Sent", 2, "")]
+        assert told(source, cursors(looks)) == ([], looks)
+        house.put(SENT % (b"late@friends.example", 4), "Sent")
+        assert told(source, cursors(looks))[0] == [("late@friends.example",)]
+        assert {at: sight for at, sight in house.everything().items() if at in before} == before
+
+    def test_a_sent_folder_numbered_anew_is_told_anew(self, house: House) -> None:
+        house.put(SENT % (b"nadia@friends.example", 1), "Sent")
+        source = house.source()
+        _, looks = told(source)
+        source.close()
+        house.renew("Sent")
+        assert told(source, cursors(looks))[0] == [("nadia@friends.example",)]
 
     def test_a_source_can_be_closed_twice_and_used_again(self, house: House) -> None:
         house.put(EX % (1, 1))

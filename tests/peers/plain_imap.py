@@ -13,6 +13,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import Message
 
 PLAIN = ("IMAP4rev1",)
 GMAIL = ("IMAP4rev1", "UIDPLUS", "MOVE", "X-GM-EXT-1", "UNSELECT", "NAMESPACE")
@@ -275,6 +277,8 @@ class _Talk:
         }
         if item.upper() in simple:
             return f"{item} {simple[item.upper()]}".encode()
+        if item.upper() == "BODYSTRUCTURE":
+            return b"BODYSTRUCTURE " + body_structure(mail.octets)
         peek, section, start, length = re.fullmatch(  # type: ignore[union-attr]
             r"(?i)BODY(\.PEEK)?\[(.*?)\](?:<(\d+)\.(\d+)>)?", item
         ).groups()
@@ -342,7 +346,46 @@ def _section(octets: bytes, section: str) -> bytes:
         fields = re.findall(rb"^([!-9;-~]+):((?:[^\n]*\n)(?:[ \t][^\n]*\n)*)", head, re.MULTILINE)
         kept = (name + b":" + value for name, value in fields if name.decode().upper() in names)
         return b"".join(kept) + b"\r\n"
-    raise ValueError(section)
+    part = message_from_bytes(octets)
+    for number in section.split("."):
+        if part.get_content_maintype() == "multipart":
+            part = part.get_payload()[int(number) - 1]  # type: ignore[index,assignment]
+        elif number != "1":
+            raise ValueError(section)
+    return str(part.get_payload()).encode("ascii", "surrogateescape")
+
+
+def body_structure(octets: bytes) -> bytes:
+    """BODYSTRUCTURE as RFC 9051 has it, by the standard library's reading of a message."""
+    return _structure(message_from_bytes(octets))
+
+
+def _structure(part: Message) -> bytes:
+    if part.get_content_maintype() == "multipart":
+        inner = b"".join(_structure(each) for each in part.get_payload())  # type: ignore[arg-type]
+        return b"(%s %s %s NIL NIL)" % (inner, _string(part.get_content_subtype()), _parameters(part, "content-type"))
+    size = len(str(part.get_payload()))
+    words = [_string(part.get_content_maintype()), _string(part.get_content_subtype()), _parameters(part), b"NIL NIL"]
+    words += [_string(part.get("content-transfer-encoding", "7bit")), b"%d" % size]
+    if part.get_content_type() == "message/rfc822":
+        words += [b"(" + b" ".join([b"NIL"] * 10) + b")", _structure(part.get_payload()[0]), b"1"]  # type: ignore[index,arg-type]
+    elif part.get_content_maintype() == "text":
+        words.append(b"1")
+    disposition = part.get_content_disposition()
+    shown = b"(%s %s)" % (_string(disposition), _parameters(part, "content-disposition")) if disposition else b"NIL"
+    return b"(%s NIL %s NIL NIL)" % (b" ".join(words), shown)
+
+
+def _parameters(part: Message, header: str = "content-type") -> bytes:
+    pairs = [pair for pair in part.get_params(header=header, unquote=True) or [] if pair[1]]
+    return b"(%s)" % b" ".join(_string(text) for pair in pairs for text in pair) if pairs else b"NIL"
+
+
+def _string(text: str) -> bytes:
+    octets = text.encode("utf-8", "surrogateescape")
+    if re.search(rb'["\\\r\n\x80-\xff]', octets):
+        return b"{%d}\r\n" % len(octets) + octets
+    return b'"' + octets + b'"'
 
 
 def _unquoted(name: str) -> str:

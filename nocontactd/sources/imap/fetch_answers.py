@@ -7,6 +7,7 @@ spelled. The octets that are sealed, their size and their UID must come from one
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 
 Raw = bytes | tuple[bytes, bytes] | None
@@ -28,59 +29,76 @@ class Answer:
     """Where these octets begin, if the server says so."""
     gmail_id: str
     """X-GM-MSGID in decimal, or ""."""
+    structure: tuple["Token", ...] = ()
+    """BODYSTRUCTURE, as it stands."""
 
 
 _TOKEN = re.compile(
-    rb"""[ ]+
-    | (?P<bracket> [()] )
-    | " (?P<quoted> (?: [^"\\] | \\. )* ) "
-    | (?P<atom> [^ ()"\[]+ (?: \[ [^\]]* \] (?: <\d+> )? )? | \[ [^\]]* \] )""",
+    rb"""[ ]*+ (?:
+      (?P<bracket> [()] )
+    | " (?P<quoted> [^"\\]*+ (?: \\. [^"\\]*+ )*+ ) "
+    | (?P<atom> [^ ()"\[]+ (?: \[ [^\]]* \] (?: <\d+> )? )? | \[ [^\]]* \] )
+    | \Z )""",
     re.VERBOSE | re.DOTALL,
 )
+_BACKSLASH = re.compile(rb"\\(.)", re.DOTALL)
 _LITERAL = re.compile(rb"~?\{\d{1,10}\}\Z")
 _OFFSET = re.compile(r"<(\d{1,19})>\Z")
 _DIGITS = re.compile(rb"\d{1,20}\Z")
 
 
-_Token = tuple[bytes, bool]
+Token = tuple[bytes, bool]
 """Octets, and whether they were a quoted string or a literal; otherwise an atom or a bracket."""
-_OPEN, _CLOSE = (b"(", False), (b")", False)
+OPEN, CLOSE = (b"(", False), (b")", False)
 
 
-def read_answers(data: Iterable[Raw]) -> Iterator[Answer]:
-    """Each FETCH answer in what imaplib collected, in order. ValueError: one cannot be read."""
-    tokens: list[_Token] = []
+def read_answers(data: Iterable[Raw], *, lenient: bool = False) -> Iterator[Answer]:
+    """Each FETCH answer in what imaplib collected, in order. ValueError: one cannot be read.
+
+    `lenient`: that one is left out, and the others are read.
+    """
+    raws: list[bytes | tuple[bytes, bytes]] = []
     for raw in data:
-        if isinstance(raw, tuple):
-            before, literal = raw
-            tokens += _tokens(_LITERAL.sub(b"", before))
-            tokens.append((literal, True))
-        elif raw is not None:
-            tokens += _tokens(raw)
-            yield _answer(tokens)
-            tokens = []
-    if tokens:
+        if raw is None:
+            continue
+        raws.append(raw)
+        if isinstance(raw, bytes):
+            with suppress(ValueError) if lenient else nullcontext():
+                yield _answer([token for each in raws for token in _tokens(each)])
+            raws = []
+    if raws and not lenient:
         raise ValueError("a FETCH answer has no end")
 
 
-def _tokens(line: bytes) -> Iterator[_Token]:
+def _tokens(raw: bytes | tuple[bytes, bytes]) -> Iterator[Token]:
+    if isinstance(raw, tuple):
+        yield from _in_line(_LITERAL.sub(b"", raw[0]))
+        yield raw[1], True
+    else:
+        yield from _in_line(raw)
+
+
+def _in_line(line: bytes) -> Iterator[Token]:
     position = 0
     while position < len(line):
         match = _TOKEN.match(line, position)
         if match is None:
             raise ValueError("a FETCH answer cannot be read")
         position = match.end()
-        if match["quoted"] is not None:
-            yield re.sub(rb"\\(.)", rb"\1", match["quoted"], flags=re.DOTALL), True
+        if match.lastgroup == "quoted":
+            quoted = match["quoted"]
+            yield _BACKSLASH.sub(rb"\1", quoted) if b"\\" in quoted else quoted, True
         elif match.lastgroup:
             yield match[match.lastgroup], False
 
 
-def _answer(tokens: Sequence[_Token]) -> Answer:
+def _answer(tokens: Sequence[Token]) -> Answer:
     """Tokens of `N (KEY VALUE KEY VALUE ...)`."""
     uid = size = offset = octets = None
     internaldate = gmail_id = ""
-    for key, (value, text) in _pairs(tokens):
+    structure: Sequence[Token] = ()
+    for key, values in _pairs(tokens):
+        value, text = values[0]
         if key == "UID":
             uid = _number(value, 2**32)
         elif key == "RFC822.SIZE":
@@ -93,25 +111,27 @@ def _answer(tokens: Sequence[_Token]) -> Answer:
             octets = value if text else None
             start = _OFFSET.search(key)
             offset = int(start[1]) if start else None
-    return Answer(uid, size, internaldate, octets, offset, gmail_id)
+        elif key == "BODYSTRUCTURE":
+            structure = values
+    return Answer(uid, size, internaldate, octets, offset, gmail_id, tuple(structure))
 
 
-def _pairs(tokens: Sequence[_Token]) -> Iterator[tuple[str, _Token]]:
-    """Each key in upper case with its value; of a list in brackets the opening one."""
-    if len(tokens) < 3 or tokens[1] != _OPEN or tokens[-1] != _CLOSE:
+def _pairs(tokens: Sequence[Token]) -> Iterator[tuple[str, Sequence[Token]]]:
+    """Each key in upper case with its value: one token, or those of a list, its brackets included."""
+    if len(tokens) < 3 or tokens[1] != OPEN or tokens[-1] != CLOSE:
         raise ValueError("a FETCH answer is not a list")
-    depth = 0
+    depth = begin = 0
     key = ""
-    for token in tokens[2:-1]:
-        if depth == 0 and (token == _CLOSE or (not key and (token[1] or token == _OPEN))):
+    for at, token in enumerate(tokens[2:-1], 2):
+        if depth == 0 and (token == CLOSE or (not key and (token[1] or token == OPEN))):
             raise ValueError("a FETCH answer has a value without a key")
         if depth == 0 and not key:
-            key = token[0].decode("ascii", "replace").upper()
+            key, begin = token[0].decode("ascii", "replace").upper(), at + 1
             continue
+        depth += (token == OPEN) - (token == CLOSE)
         if depth == 0:
-            yield key, token
+            yield key, tokens[begin : at + 1]
             key = ""
-        depth += (token == _OPEN) - (token == _CLOSE)
     if depth or key:
         raise ValueError("a FETCH answer has a key without a value")
 

@@ -5,7 +5,7 @@ left alone. What is deleted or junk is looked at like everything else: it is evi
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _USUAL = {
@@ -89,9 +89,12 @@ def choose(
 
 def trash(listed: Sequence[Folder], foreign: Iterable[str], never_touch: Iterable[str]) -> str | None:
     """The owner's Trash, if there is one that may be used."""
-    names = with_role(listed, "\\trash")
-    usable = [f for f in listed if f.name in names and not _is_taboo(f, never_touch) and not _is_foreign(f, foreign)]
-    return usable[0].name if usable else None
+    return next((f.name for f in _owned(listed, "\\trash", foreign, never_touch)), None)
+
+
+def sent(listed: Sequence[Folder], foreign: Iterable[str], never_touch: Iterable[str]) -> tuple[str, ...]:
+    """The folders in which the owner's own messages are kept, as far as they may be opened."""
+    return tuple(f.name for f in _owned(listed, "\\sent", foreign, never_touch))
 
 
 def with_role(listed: Sequence[Folder], role: str) -> frozenset[str]:
@@ -101,6 +104,13 @@ def with_role(listed: Sequence[Folder], role: str) -> frozenset[str]:
         return marked - {"INBOX"}
     usual = {_folded(name) for name in _USUAL[role].split("|")}
     return frozenset(f.name for f in listed if _holds_mail(f) and _folded(_top(f)) in usual)
+
+
+def _owned(listed: Sequence[Folder], role: str, foreign: Iterable[str], never_touch: Iterable[str]) -> Iterator[Folder]:
+    names, foreign, never_touch = with_role(listed, role), tuple(foreign), tuple(never_touch)
+    for folder in listed:
+        if folder.name in names and not _is_taboo(folder, never_touch) and not _is_foreign(folder, foreign):
+            yield folder
 
 
 def _choice(name: str, open_to_us: Sequence[str], outgoing: frozenset[str]) -> Choice:

@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
-from nocontactd.headers import authors, message_id
+from nocontactd.headers import message_id
 from nocontactd.model import Channel, Cursor, Envelope, Look, MessageRef
+from nocontactd.reading import Reader, Reading
+from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.fetch_answers import Answer
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.session import Selected, Session, chunks
@@ -22,82 +24,123 @@ LONG_HEADER = 1024 * 1024
 """Octets of a header that are read at most, besides its author fields wherever they stand."""
 
 _FIELDS = """
-    From Sender Reply-To Return-Path Resent-From Resent-Sender Resent-Reply-To Author Message-ID
-    Original-From Original-Sender Original-Author Original-Reply-To Original-Mail-From Original-Return-Path
-    X-Original-From X-Original-Sender X-Original-Author X-Original-Reply-To X-Original-Mail-From X-Original-MailFrom
-    X-Original-Return-Path X-Orig-From X-Orig-Sender X-Orig-Reply-To X-Google-Original-From X-MailFrom Old-Return-Path
+    From Sender Reply-To Return-Path Resent-From Resent-Sender Resent-Reply-To Mail-Reply-To Author Message-ID
+    X-Sender X-MailFrom Envelope-From Envelope-Sender X-Envelope-From X-Envelope-Sender
+    Original-Mail-From X-Original-Mail-From X-Original-MailFrom X-Original-Envelope-From X-Google-Original-From
 """
-AUTHOR_FIELDS = f"HEADER.FIELDS ({' '.join(_FIELDS.upper().split())})"
+_MOVED = [
+    f"{x}{was}-{who}"
+    for x in ("", "X-")
+    for was in ("Original", "Orig", "Old", "Real")
+    for who in ("From", "Sender", "Author", "Reply-To", "Return-Path")
+]
+"""Where list software puts the author when it writes itself into From, with what is in front seen in the wild.
+
+The core reads more such names than can be asked for in a line of a command.
+"""
+AUTHOR_FIELDS = tuple(map(str.upper, (*_FIELDS.split(), *_MOVED)))
 _ABOUT = "UID RFC822.SIZE INTERNALDATE"
 _PLAIN = re.compile(rb"(?:[!-9;-~]+:[\t -~]*\r\n(?:[\t ][\t -~]*\r\n)*)+(?:\r\n)?")
 _FROM = re.compile(rb"^from:.*@", re.IGNORECASE | re.MULTILINE)
 
 
 def look_through(
-    session: Session, source: str, folder: str, cursor: Cursor | None, rules: str, seen: Seen
+    session: Session,
+    source: str,
+    folder: str,
+    cursor: Cursor | None,
+    rules: str,
+    seen: Seen,
+    contents: Contents,
+    backlog: int,
 ) -> Iterator[Envelope | Look]:
     """The folder's messages that the cursor does not cover by these rules, then its Look."""
     now = session.examine(folder)
     known = cursor.next_uid if cursor and cursor.uidvalidity == now.uidvalidity else None
     first = known if known and cursor and cursor.rules == rules else 1
-    uids = []
-    if now.exists and (now.uidnext is None or now.uidnext > first):
-        # `n:*` holds the last message even when that is older than n (RFC 9051, 9: seq-range)
-        uids = [uid for uid in session.search("UID", f"{first}:*") if uid >= first]
+    uids = uids_from(session, now, first)
     older = [uid for uid in uids if known is None or uid < known]
-    for part, whole in ((older, len(older) <= BACKLOG), (uids[len(older) :], True)):
-        for answer, header in _headers(session, now, part, whole=whole):
+    for part, whole in ((older, len(older) <= backlog), (uids[len(older) :], True)):
+        for answer, header, reading in _messages(session, now, part, contents, whole=whole):
             ref = MessageRef(source, folder, now.uidvalidity, str(answer.uid))
             size = answer.size or 0
             seen.note(folder, now.uidvalidity, int(ref.uid), size, message_id(header))
-            yield envelope(ref, answer, header, arrival=part is not older)
+            yield envelope(ref, answer, reading, arrival=part is not older)
     # One that came since the folder was opened may have been seen already, and a server may give no UIDNEXT.
     next_uid = max(now.uidnext or first, uids[-1] + 1 if uids else 0)
     yield Look(folder, now.uidvalidity, next_uid, now.exists)
 
 
-def envelope(ref: MessageRef, answer: Answer, header: bytes, *, arrival: bool) -> Envelope:
+def uids_from(session: Session, now: Selected, first: int) -> list[int]:
+    """The UIDs of the open folder from this one on, ascending."""
+    if not now.exists or (now.uidnext is not None and now.uidnext <= first):
+        return []
+    # `n:*` holds the last message even when that is older than n (RFC 9051, 9: seq-range)
+    return [uid for uid in session.search("UID", f"{first}:*") if uid >= first]
+
+
+def envelope(ref: MessageRef, answer: Answer, reading: Reading, *, arrival: bool) -> Envelope:
     """What may be known of a message before a decision."""
-    return Envelope(ref, Channel.MAIL, authors(header), arrived(answer.internaldate), answer.size or 0, arrival=arrival)
+    return Envelope(
+        ref,
+        Channel.MAIL,
+        reading.authors,
+        arrived(answer.internaldate),
+        answer.size or 0,
+        arrival=arrival,
+        authentication=reading.authentication,
+        notice=reading.notice,
+    )
 
 
-def author_fields(session: Session, uid: int) -> bytes:
-    """The author fields of one message, wherever they stand in its header, to be put before what is known of it."""
-    answers = session.fetch([uid], f"(UID BODY.PEEK[{AUTHOR_FIELDS}]<0.{LONG_HEADER}>)")
-    fields = b"".join(answer.octets or b"" for answer in answers)
-    return fields.rstrip(b"\r\n") + b"\r\n" if fields.strip() else b""
+def author_fields(session: Session, uid: int, reader: Reader) -> bytes:
+    """The fields of one message that matter, wherever they stand in its header, to go before what is known of it."""
+    answers = session.fetch([uid], f"(UID BODY.PEEK[{fields(reader)}]<0.{LONG_HEADER}>)")
+    known = b"".join(answer.octets or b"" for answer in answers)
+    return known.rstrip(b"\r\n") + b"\r\n" if known.strip() else b""
 
 
-def _headers(session: Session, where: Selected, uids: Sequence[int], *, whole: bool) -> Iterator[tuple[Answer, bytes]]:
-    """Each message that is still there, by ascending UID, with what is to be judged of its header."""
+def fields(reader: Reader) -> str:
+    """The section of a header that holds its authors, and what else the reader needs."""
+    return f"HEADER.FIELDS ({' '.join(dict.fromkeys((*AUTHOR_FIELDS, *map(str.upper, reader.fields))))})"
+
+
+def _messages(
+    session: Session, where: Selected, uids: Sequence[int], contents: Contents, *, whole: bool
+) -> Iterator[tuple[Answer, bytes, Reading]]:
+    """Each message that is still there, by ascending UID, with its header and the reading of it."""
     for part in chunks(uids):
         session.stay(where.folder, where.uidvalidity)
-        answers = _ask(session, part, "HEADER" if whole else AUTHOR_FIELDS)
+        answers = ask(session, part, "HEADER" if whole else fields(contents.reader))
         if not whole:
             odd = [uid for uid, answer in answers.items() if not _looks_plain(answer.octets or b"")]
-            answers |= _ask(session, odd, "HEADER") if odd else {}
+            answers |= ask(session, odd, "HEADER") if odd else {}
+        headers = {uid: answer.octets or b"" for uid, answer in answers.items()}
+        readings = contents.read(session, {uid: head for uid, head in headers.items() if len(head) < HEADER})
         for uid in sorted(answers):
-            header = answers[uid].octets or b""
-            if len(header) >= HEADER:
+            header, reading = headers.pop(uid), readings.pop(uid, None)
+            if reading is None:  # one at a time: each may be a thousand times as long as another
                 session.stay(where.folder, where.uidvalidity)
-                header = _long_header(session, uid) or header
-            yield answers[uid], header
+                header = _long_header(session, uid, contents.reader) or header
+                reading = contents.read(session, {uid: header})[uid]
+            yield answers[uid], header, reading
 
 
-def _ask(session: Session, uids: Sequence[int], section: str) -> dict[int, Answer]:
+def ask(session: Session, uids: Sequence[int], section: str) -> dict[int, Answer]:
+    """The answers for this section of a header, as far as it is bounded, with size and date; by UID."""
     answers = session.fetch(uids, f"({_ABOUT} BODY.PEEK[{section}]<0.{HEADER}>)")
     return {answer.uid: answer for answer in answers if answer.uid is not None and answer.size is not None}
 
 
-def _long_header(session: Session, uid: int) -> bytes:
+def _long_header(session: Session, uid: int, reader: Reader) -> bytes:
     answers = session.fetch([uid], f"(UID BODY.PEEK[HEADER]<0.{LONG_HEADER}>)")
     header = b"".join(answer.octets or b"" for answer in answers)
-    return header if len(header) < LONG_HEADER else author_fields(session, uid) + header
+    return header if len(header) < LONG_HEADER else author_fields(session, uid, reader) + header
 
 
-def _looks_plain(fields: bytes) -> bool:
+def _looks_plain(known: bytes) -> bool:
     """Whether nothing in them can have been altered or missed by the server: printable ASCII with a From."""
-    return bool(_PLAIN.fullmatch(fields) and _FROM.search(fields))
+    return bool(_PLAIN.fullmatch(known) and _FROM.search(known))
 
 
 _DATE = re.compile(r" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")

@@ -5,18 +5,31 @@ once, and only a server that cannot be reached ends a look.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal
-from nocontactd.sources.imap.folders import Choice, choose, trash
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal, Written
+from nocontactd.reading import Reader
+from nocontactd.sources.imap.contents import Contents
+from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
 from nocontactd.sources.imap.login import Server, connect
-from nocontactd.sources.imap.look import look_through
+from nocontactd.sources.imap.look import BACKLOG, look_through
 from nocontactd.sources.imap.original import open_original
 from nocontactd.sources.imap.removal import goes_through_trash, take_out
 from nocontactd.sources.imap.seen import Seen
+from nocontactd.sources.imap.sent import written_in
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
 from nocontactd.sources.imap.wire import Patience
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What the server says of its folders, and to whom: their spelling is known to that session alone."""
+
+    session: Session
+    folders: tuple[Folder, ...]
+    foreign: tuple[str, ...]
 
 
 class Mailbox:
@@ -36,18 +49,25 @@ class Mailbox:
         ca_file: Path | None = None,
         token: bool = False,
         patience: Patience | None = None,
+        reader: Reader = Reader(),  # noqa: B008  # frozen
+        backlog: int = BACKLOG,
     ) -> None:
         """`security`: tls, starttls or none (loopback only). `token`: `password` gives an OAuth token.
 
         `folders`: those to look at; None: all but Sent and Drafts. `never_touch`: nor those, and
-        what lies below them.
+        what lies below them. `reader`: what its messages are read by. `backlog`: with more older
+        messages than this in a folder, only some fields of their headers are read.
         """
         self._server = Server(name, host, port, user, security, ca_file, token, patience or Patience())
         self._password = password
         self._wanted = folders
         self._never_touch = never_touch
         self._seen = Seen()
+        self._contents = Contents(reader)
+        self._backlog = backlog
         self._session: Session | None = None
+        self._listed: _Listed | None = None
+        """As `written` was told just now, for the scan that follows."""
 
     @property
     def name(self) -> str:
@@ -63,8 +83,9 @@ class Mailbox:
             try:
                 if not problem and not unreachable:
                     session = self._connected()
+                    known = cursors.get(choice.folder)
                     yield from look_through(
-                        session, self.name, choice.folder, cursors.get(choice.folder), rules, self._seen
+                        session, self.name, choice.folder, known, rules, self._seen, self._contents, self._backlog
                     )
                     continue
             except (LostError, RefusedError) as error:
@@ -73,9 +94,17 @@ class Mailbox:
                 unreachable = True
             yield Look(choice.folder, 0, 0, 0, problem or "the server could not be reached again")
 
+    def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
+        """See ports.Source."""
+        for folder in self._sent():
+            try:
+                yield from written_in(self._connected(), folder, cursors.get(folder))
+            except (LostError, RefusedError) as error:
+                yield Look(folder, 0, 0, 0, error.message)
+
     def fetch(self, ref: MessageRef) -> Original | None:
         """See ports.Source."""
-        return open_original(self._connected(), ref, self._seen)
+        return open_original(self._connected(), ref, self._seen, self._contents.reader)
 
     def remove(self, receipts: Sequence[Receipt]) -> Removal:
         """See ports.Source. What was moved to a Trash, because it can leave only from there, says so."""
@@ -113,6 +142,13 @@ class Mailbox:
             )
         return tuple(found)
 
+    def remarks(self) -> tuple[str, ...]:
+        """What is no fault and should be known, a sentence each. SourceError, CredentialError: as `check`."""
+        folders = self._sent()
+        if not folders or any(self._unreadable(Choice(folder)) for folder in folders):
+            return ("whom you have written to is not known: no Sent folder can be read; so they may be held, too",)
+        return ()
+
     def _unreadable(self, choice: Choice) -> str:
         try:
             if not choice.problem:
@@ -135,16 +171,21 @@ class Mailbox:
             self._session = connect(self._server, self._password)
         return self._session
 
+    def _sent(self) -> tuple[str, ...]:
+        self._listed = self._list()
+        return sent(self._listed.folders, self._listed.foreign, self._never_touch)
+
     def _choices(self) -> tuple[Choice, ...]:
+        known, self._listed = self._listed, None
+        session = self._connected()
+        listed = known if known and known.session is session else self._list()
+        through_trash = goes_through_trash(session.capabilities)
+        return choose(listed.folders, listed.foreign, self._wanted, self._never_touch, sweep_trash=through_trash)
+
+    def _list(self) -> "_Listed":
         session = self._connected()
         try:
-            return choose(
-                session.folders(),
-                session.foreign(),
-                self._wanted,
-                self._never_touch,
-                sweep_trash=goes_through_trash(session.capabilities),
-            )
+            return _Listed(session, session.folders(), session.foreign())
         except (LostError, RefusedError) as error:
             raise SourceError(f"{self.name}: its folders were not listed: {error.message}") from None
 

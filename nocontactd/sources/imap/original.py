@@ -7,10 +7,14 @@ memory of a 200 MiB message fetched whole is 633 MiB.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from nocontactd.errors import SourceError
 from nocontactd.headers import message_id
+from nocontactd.headers.fields import body
 from nocontactd.model import MessageRef, Original, Part
+from nocontactd.reading import Reader, Reading
+from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.fetch_answers import Answer
 from nocontactd.sources.imap.look import author_fields, envelope
 from nocontactd.sources.imap.seen import Seen
@@ -19,7 +23,7 @@ from nocontactd.sources.imap.session import LostError, RefusedError, Session
 PIECE = 1024 * 1024
 
 
-def open_original(session: Session, ref: MessageRef, seen: Seen) -> Original | None:
+def open_original(session: Session, ref: MessageRef, seen: Seen, reader: Reader) -> Original | None:
     """The message at this place; None when it is not there any more. SourceError also from its parts."""
     with _unfetched(ref):
         if session.reading(ref.folder).uidvalidity != ref.uidvalidity:
@@ -30,11 +34,21 @@ def open_original(session: Session, ref: MessageRef, seen: Seen) -> Original | N
         first, size = answer.octets or b"", answer.size or 0
         if seen.differs(ref.folder, ref.uidvalidity, int(ref.uid), size, message_id(first)):
             raise RefusedError("it is not the message that was looked at")
-        header = first
-        if len(first) >= PIECE and b"\n\r\n" not in first and b"\n\n" not in first:  # a header without an end
-            header = author_fields(session, int(ref.uid)) + first
+        reading = _read(session, int(ref.uid), first, size, reader)
     part = Part("message.eml", size, _pieces(session, ref, first, size))
-    return Original(envelope(ref, answer, header, arrival=True), iter([part]), _facts(session, answer))
+    return Original(envelope(ref, answer, reading, arrival=True), iter([part]), _facts(session, answer))
+
+
+def _read(session: Session, uid: int, first: bytes, size: int, reader: Reader) -> Reading:
+    """The reading of the very octets. What lies beyond the first piece is asked for once more, at the same UID."""
+    reading = reader.of_message(first)
+    if len(first) == size:
+        return reading
+    header = first[: len(first) - len(body(first))]
+    if len(header) >= PIECE:  # it has no end there
+        header = author_fields(session, uid, reader) + header
+    whole = Contents(reader).read(session, {uid: header})[uid]
+    return replace(whole, authors=tuple(dict.fromkeys((*whole.authors, *reading.authors))))
 
 
 def _first(session: Session, uid: int) -> Answer | None:

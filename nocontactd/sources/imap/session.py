@@ -132,8 +132,11 @@ class Session:
         wanted = sorted(uids)
         return frozenset(uid for part in chunks(wanted) for uid in self.search("UID", _set(part))) & set(wanted)
 
-    def fetch(self, uids: Sequence[int], items: str) -> list[Answer]:
-        """What the server says of at most CHUNK messages, besides what it says unasked."""
+    def fetch(self, uids: Sequence[int], items: str, *, lenient: bool = False) -> list[Answer]:
+        """What the server says of at most CHUNK messages, besides what it says unasked.
+
+        `lenient`: an answer that cannot be read is left out, and is no LostError.
+        """
         with self._asking():
             imap = self._client._imap
             imap.untagged_responses.pop("FETCH", None)
@@ -143,7 +146,7 @@ class Session:
                     _check(kind, data)
                 data = imap.untagged_responses.pop("FETCH", [])
             wanted = set(uids)
-            return [answer for answer in read_answers(data) if answer.uid in wanted]
+            return [answer for answer in read_answers(data, lenient=lenient) if answer.uid in wanted]
 
     def mark_deleted(self, uids: Sequence[int]) -> None:
         """Set \\Deleted on these, silently."""
