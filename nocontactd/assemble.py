@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from nocontactd import decide, number, whereabouts
+from nocontactd import decide, number, shipped, whereabouts
 from nocontactd.archive.history import ceremony
 from nocontactd.archive.seal import Archive
 from nocontactd.config import Config, MailSource, PhoneSource
@@ -15,6 +15,7 @@ from nocontactd.credentials import secret
 from nocontactd.errors import ConfigError
 from nocontactd.ledger import SqliteLedger
 from nocontactd.ports import Relay, Source
+from nocontactd.reading import Reader
 
 LOG_KEY = "log.key"
 LEDGER = "ledger.sqlite"
@@ -42,6 +43,8 @@ class Parts:
     ledger: SqliteLedger
     policy: decide.Policy
     coverage: Coverage
+    loosening_delay: timedelta
+    """Whom the owner has written to is held no longer after this."""
     remarks: tuple[str, ...] = ()
     """What the owner should know of this archive."""
 
@@ -60,7 +63,7 @@ def assemble(config: Config, state: Path, environ: Mapping[str, str], now: Calla
         ledger = SqliteLedger(state / LEDGER)
         try:
             remarks = _remarks(config.archive, ledger)
-            parts = Parts((), archive, ledger, policy(config), Coverage(archive.enter), remarks)
+            parts = Parts((), archive, ledger, policy(config), Coverage(archive.enter), _delay(config), remarks)
             yield reassemble(parts, config, environ, now)
         finally:
             ledger.disconnect()
@@ -74,7 +77,11 @@ def reassemble(parts: Parts, config: Config, environ: Mapping[str, str], now: Ca
         known.get(section) or _number(section, _since(section, parts.ledger, now()), environ, now)
         for section in _phone(config)
     )
-    return replace(parts, jobs=mailboxes + numbers, policy=policy(config))
+    return replace(parts, jobs=mailboxes + numbers, policy=policy(config), loosening_delay=_delay(config))
+
+
+def _delay(config: Config) -> timedelta:
+    return timedelta(seconds=config.loosening_delay)
 
 
 def _since(section: PhoneSource, ledger: SqliteLedger, now: datetime) -> datetime:
@@ -90,7 +97,19 @@ def sources(config: Config, environ: Mapping[str, str], now: Callable[[], dateti
 
 def policy(config: Config) -> decide.Policy:
     """The rules, and the owner's choices about them."""
-    return decide.policy(config.entries, config.region, config.uncertain, config.max_per_pass)
+    return decide.policy(
+        config.entries,
+        config.region,
+        config.uncertain,
+        config.max_per_pass,
+        shipped.protected(),
+        shipped.services().version,
+    )
+
+
+def reader(section: MailSource) -> Reader:
+    """How the messages of one mailbox are read."""
+    return Reader((section.authserv_id,) if section.authserv_id else (), shipped.services())
 
 
 def _phone(config: Config) -> Iterator[PhoneSource]:
@@ -112,6 +131,7 @@ def _mailbox(section: MailSource, environ: Mapping[str, str]) -> Job:
         never_touch=section.never_touch,
         ca_file=section.ca_file,
         token=section.secret.token_command is not None,
+        reader=reader(section),
     )
     return Job(section.name, section.every, source, None, section)
 
@@ -130,6 +150,7 @@ def _number(section: PhoneSource, since: datetime, environ: Mapping[str, str], n
         api_key=section.api_key,
         relay_to=_e164(section, section.relay_to) if section.relay_to else None,
         api_base=section.api_base,
+        reader=Reader(catalogue=shipped.services()),
     )
     return Job(section.name, section.every, source, source if section.relay_to else None, section)
 

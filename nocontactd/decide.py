@@ -5,7 +5,7 @@ Only authorship seals.
 """
 
 import hashlib
-from collections.abc import Container, Iterable, Iterator, Set
+from collections.abc import Container, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,11 +27,11 @@ from nocontactd.model import (
 )
 from nocontactd.number import keys
 from nocontactd.protected import NOBODY, Protected
-from nocontactd.rules import Rules, author_key, compile_rules, handle_key, name_keys, rule, skeleton_of
+from nocontactd.rules import Rules, author_key, compile_rules, handle_key, name_keys, rule
 
 __all__ = ["Policy", "Reason", "compile_rules", "decide", "plan", "policy", "rule"]
 
-_RECOGNITION = "2"
+_RECOGNITION = "3"
 """Goes up with every change in who is recognised, so that older messages are looked through once more."""
 
 
@@ -110,7 +110,7 @@ def decide(envelope: Envelope, policy: Policy) -> Verdict:
     authors = envelope.authors
     if service_message := envelope.notice is not None and envelope.notice.must_pass:
         authors = tuple(author for author in authors if author.field in _OWN_FIELDS)
-    seen = tuple((author, author_key(author, text=text)) for author in authors)
+    seen = [(author, author_key(author, text=text)) for author in authors]
     return (
         _by_number(authors, rules, text=text)
         or _by_handle(authors, rules)
@@ -161,10 +161,13 @@ def _by_address(seen: Iterable[tuple[Author, str]], rules: Rules) -> Verdict | N
 
 
 def _by_domain(seen: Iterable[tuple[Author, str]], rules: Rules) -> Verdict | None:
+    unlisted = set()
     for author, key in seen if rules.domains else ():
-        for domain in parents(key.rpartition("@")[2]):
+        host = key.rpartition("@")[2]
+        for domain in () if host in unlisted else parents(host):
             if entry := rules.domains.get(domain):
                 return Verdict(Disposition.SEAL, Reason.LISTED_DOMAIN, entry, author.field)
+        unlisted.add(host)
     return None
 
 
@@ -178,25 +181,30 @@ def _unless_written_to(held: Iterable[tuple[str, Verdict]], familiar: Container[
     return spared
 
 
-def _held(seen: tuple[tuple[Author, str], ...], rules: Rules, *, text: bool) -> Iterator[tuple[str, Verdict]]:
+def _held(seen: Sequence[tuple[Author, str]], rules: Rules, *, text: bool) -> Iterator[tuple[str, Verdict]]:
     """What may be a listed person in disguise, the surest sign first, each with the author's comparable address."""
+    shown = {author.name: None for author, _ in seen if "@" in author.name} if rules.addresses else {}
+    quoted = {name: next(filter(None, map(rules.listed, addresses(name))), None) for name in shown}
+    for author, key in seen if quoted else ():
+        if entry := quoted.get(author.name):
+            yield key, Verdict(Disposition.HOLD, Reason.ADDRESS_IN_NAME, entry, _name_field(author))
+    spelt: dict[str, str | None] = {}
     for author, key in seen if rules.addresses else ():
-        for address in addresses(author.name) if "@" in author.name else ():
-            if entry := rules.listed(address):
-                yield key, Verdict(Disposition.HOLD, Reason.ADDRESS_IN_NAME, entry, _name_field(author))
-    for author, key in seen if rules.addresses else ():
-        if key and (entry := rules.skeletons.get(skeleton_of(author.address, key)) or rules.disguised(key)):
+        if author.address not in spelt:
+            spelt[author.address] = rules.resembled(author.address, key) if key else None
+        if entry := spelt[author.address]:
             yield key, Verdict(Disposition.HOLD, Reason.LOOK_ALIKE, entry, author.field)
-    for author, key in seen if rules.names else ():
-        for name in name_keys(author.address if text else author.name):
-            if entry := rules.names.get(name):
-                field = author.field if text else _name_field(author)
-                yield key, Verdict(Disposition.HOLD, Reason.LISTED_NAME, entry, field)
+    shown = {author.address if text else author.name: None for author, _ in seen} if rules.names else {}
+    named = {name: next(filter(None, map(rules.names.get, name_keys(name))), None) for name in shown}
+    for author, key in seen if any(named.values()) else ():
+        if entry := named[author.address if text else author.name]:
+            field = author.field if text else _name_field(author)
+            yield key, Verdict(Disposition.HOLD, Reason.LISTED_NAME, entry, field)
 
 
 def _name_field(author: Author) -> str:
-    """`From name`; an invitation's names stand with its addresses, in `calendar`."""
-    return author.field if author.field == "calendar" else f"{author.field} name"
+    """`From name`; in an invitation and where a service writes for somebody, names have no field of their own."""
+    return author.field if author.field == "calendar" or author.kind is Kind.NAME else f"{author.field} name"
 
 
 def plan(envelopes: Iterable[Envelope], policy: Policy, taken: Set[MessageRef]) -> Steps:

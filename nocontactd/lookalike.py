@@ -29,6 +29,14 @@ _SEPARATOR = re.compile("[._-]")
 _WHOLE_NAME = 8
 """Characters from which a mailbox is more than somebody's given name."""
 _VOWELS = frozenset("aeiouy")
+_DOUBLED = frozenset("abcdefgklmnoprstz")
+"""What names double or do not: hofman, hoffman, hoffmann; jansen, janssen."""
+_HARDLY_HEARD = frozenset("cdhpst")
+"""Consonants that names have or have not beside another: sara, sarahlee; henrik, hendrik; thomson, thompson."""
+_HEARD_ALIKE = frozenset(map(frozenset, ("bp", "ck", "cs", "cz", "dt", "fv", "fw", "gj", "gk", "ij", "sz", "vw")))
+"""Consonants that names have in each other's place: victor, viktor; petersen, pedersen."""
+_TURNED_ROUND = frozenset(map(frozenset, ("er", "ei")))
+"""alexander, alexandre; neil, niel."""
 
 
 def skeleton(text: str) -> str:
@@ -71,17 +79,17 @@ def _swapped(seen: str, listed: str, at: int) -> bool:
     pair = listed[at : at + 2]
     if seen[at : at + 2] != pair[::-1] or seen[at + 2 :] != listed[at + 2 :]:
         return False
-    return pair.isalpha() and _word(listed, at) >= SHORTEST
+    return pair.isalpha() and frozenset(pair) not in _TURNED_ROUND and _word(listed, at) >= SHORTEST
 
 
 def _replaced(seen: str, listed: str, at: int) -> bool:
-    """Inside a word a digit for a letter, in a long one another letter, but no vowel for a vowel (olsen, olson)."""
-    pair = {seen[at], listed[at]}
+    """Inside a word a digit for a letter, in a long one another letter that is not heard alike (olsen, olson)."""
+    pair = frozenset((seen[at], listed[at]))
     if not _inside(listed, at) or any(not each.isalnum() for each in pair):
         return False
     if digits := sum(map(str.isdigit, pair)):
         return digits == 1
-    return _word(listed, at) >= _LONG_WORD and not pair <= _VOWELS
+    return _word(listed, at) >= _LONG_WORD and not pair <= _VOWELS and pair not in _HEARD_ALIKE
 
 
 def _put_in(longer: str, shorter: str, listed: str, at: int) -> bool:
@@ -92,8 +100,12 @@ def _put_in(longer: str, shorter: str, listed: str, at: int) -> bool:
     if not added.isalpha():
         return False
     if at and longer[at - 1] == added:  # of equal letters the last is the one that was put in
-        return _word(longer, at) > SHORTEST
-    return _inside(longer, at) and _word(listed, min(at, len(listed) - 1)) >= _LONG_WORD
+        return added not in _DOUBLED and _word(longer, at) > SHORTEST
+    if not _inside(longer, at) or added in _HARDLY_HEARD:
+        return False
+    if added in _VOWELS and not _VOWELS.isdisjoint((longer[at - 1], longer[at + 1])):  # nilsen, nielsen
+        return False
+    return _word(listed, min(at, len(listed) - 1)) >= _LONG_WORD
 
 
 def _inside(text: str, at: int) -> bool:

@@ -13,8 +13,13 @@ from nocontactd.invisible import without_invisible
 
 _CHANNELS = ("whatsapp:", "rcs:", "tel:", "sip:", "sips:", "sms:", "smsto:", "mms:", "mmsto:", "callto:")
 """Schemes whose rest may be a telephone number. Not messenger:, whose ids only look like one."""
-_EXTENSION = re.compile(r"\s*(?:;ext=|;isub=|ext\.?|x|#)\s*\d{1,8}$", re.IGNORECASE)
-_NUMBER = re.compile(r"\+?[\d\s().\-/~]*\d[\d\s().\-/~]*")
+_OTHER_CHANNEL = re.compile(r"(?!messenger:)[a-z][a-z0-9.-]{1,20}:\s*(?=\+\d)", re.IGNORECASE)
+"""signal:, viber:, client: and the like: only telephone numbers are written with a plus."""
+_EXTENSION = re.compile(r"\s*(?:;ext=|;isub=|,+|(?:ext(?:ension)?\b[.:]?|x|#))\s*\d{1,8}$|/TYPE=PLMN$", re.IGNORECASE)
+_NUMBER = re.compile(r"[(\[]?\+?[\d\s()\[\].\-/~\u00b7\u2022]*\d[\d\s()\[\].\-/~\u00b7\u2022]*")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_NAMED = re.compile(r'[^<>]*<([^<>]+)>\s*|"([^"]+)"')
+"""A name-addr of SIP (RFC 3261, 20.10), or a number in quotation marks."""
 _LONGEST = 64  # characters; E.164 has fifteen digits
 _SHORT_CODE = 6  # digits: what is no longer is a short code wherever it is not a valid number
 
@@ -37,10 +42,10 @@ def keys(text: str, region: str | None) -> tuple[str, ...]:
     bare = _without_channel(text.strip())
     number = _EXTENSION.sub("", bare) if len(bare) <= _LONGEST else ""
     if not _NUMBER.fullmatch(number):
-        identifier = " ".join(bare.casefold().split())
+        identifier = " ".join(unicodedata.normalize("NFC", bare.casefold()).split())
         return (identifier,) if identifier else ()
     digits = re.sub(r"\D", "", number)
-    if number.startswith("+"):
+    if number.lstrip("([").startswith("+"):
         return (_reading("+" + digits, None).e164 or "+" + digits,)
     plus_lost = text.startswith(" ")  # a form's "+447…" decoded once too often
     return _undecided(digits, "" if plus_lost else number, region)
@@ -56,15 +61,17 @@ def _plain(text: str) -> str:
 
     A superscript is no decimal digit and stays what it is (`str.isdigit` would take it for one).
     """
-    text = without_invisible(text)
+    text = _CONTROL.sub("", without_invisible(text))
     return text if text.isascii() else "".join(map(_ascii, text))
 
 
 def _ascii(character: str) -> str:
     if (value := unicodedata.decimal(character, None)) is not None:
         return str(value)
-    if character in "\uff0b\ufe62":
+    if character == "\ufe62":
         return "+"
+    if "\uff01" <= character <= "\uff5e":  # full-width
+        return chr(ord(character) - 0xFEE0)
     if character == "\u2212" or unicodedata.category(character) == "Pd":
         return "-"
     return " " if character.isspace() else character
@@ -72,12 +79,15 @@ def _ascii(character: str) -> str:
 
 def _without_channel(text: str) -> str:
     """Strip schemes, then what a URI says beside the number (RFC 3966, 3; RFC 3261, 19.1.1)."""
-    stripped = text
+    if named := _NAMED.fullmatch(text):
+        text = named[1] or named[2]
+    text = re.sub(r"\A\s*(?:\+|%2B)+", "+", text, flags=re.IGNORECASE)
+    stripped = _OTHER_CHANNEL.sub("", text, count=1) if _OTHER_CHANNEL.match(text) else text
     while (scheme := next((s for s in _CHANNELS if stripped[: len(s)].lower() == s), None)) is not None:
         stripped = stripped[len(scheme) :].lstrip(" /")
-    if stripped == text:
+    if stripped == text and not re.match(r"\+\d+@", text):
         return text
-    user = stripped.partition("@")[0].replace("%2B", "+").replace("%2b", "+")
+    user = re.split("[@?]", stripped, maxsplit=1)[0].replace("%2B", "+").replace("%2b", "+")
     number, _, parameters = user.partition(";")
     if not _NUMBER.fullmatch(number):
         return stripped

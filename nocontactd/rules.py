@@ -17,6 +17,10 @@ from nocontactd.number import keys
 _CHANNEL = re.compile(r"\s*(?:tel|sips?|sms(?:to)?|mms(?:to)?|whatsapp|rcs|callto):", re.IGNORECASE)
 _VIA = re.compile(r"(?<!\W)\W++via\s.*", re.IGNORECASE | re.DOTALL)
 """What list software adds to the author's name when it rewrites From."""
+_PLAIN_NAME = re.compile("(?!.* [vV][iI][aA] )[A-Za-z]+(?: [A-Za-z]+)*")
+_PLAIN_HOST = re.compile("(?!.*(?:rn|vv|xn--))[a-z2-9._-]*")
+_PLAIN_KEY = re.compile("(?!.*(?:rn|vv|xn--))[a-z2-9._-]*@[a-z2-9._-]*")
+"""They look like nothing but themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +34,29 @@ class Rules:
     handles: Mapping[str, str]
     skeletons: Mapping[str, str]
     """What looks like a listed address without being one."""
+    shown_hosts: frozenset[str]
+    """What the domains of `skeletons` look like: nothing at another one can be taken for a listed address."""
     edits: Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]
     """(mailbox, entry) of every listed address that one edit may lead to, by domain and `near` key."""
+    ends: frozenset[str]
+    """First and last two letters of the mailboxes of `edits`, with their domains: one edit leaves either as it was."""
     region: str | None
 
     def listed(self, address: str) -> str | None:
         """The entry that lists this address in full, if one does."""
         return self.addresses.get(comparable(address))
 
-    def disguised(self, key: str) -> str | None:
-        """The entry whose mailbox this comparable address disguises by one edit, if one is."""
+    def resembled(self, address: str, key: str) -> str | None:
+        """The entry for whose address another one can be taken, if there is one; `key` is its comparable form."""
+        if _shown_host(key.rpartition("@")[2]) not in self.shown_hosts:
+            return None
+        return self.skeletons.get(skeleton_of(address, key)) or self._disguised(key)
+
+    def _disguised(self, key: str) -> str | None:
+        """By one edit in the mailbox."""
         mailbox, _, host = key.rpartition("@")
+        if self.ends.isdisjoint(_ends(mailbox, host)):
+            return None
         at_host = self.edits.get(host, {})
         for edit in near(mailbox) if at_host else ():
             for listed, entry in at_host.get(edit, ()):
@@ -69,7 +85,9 @@ def compile_rules(entries: Iterable[Rule], region: str | None) -> Rules:
         names=_look_up(by_kind[Kind.NAME], name_keys),
         handles=_look_up(by_kind[Kind.HANDLE], lambda entry: (handle_key(entry),)),
         skeletons={skeleton_of(key, key): entry for key, entry in reversed(listed.items())},
+        shown_hosts=frozenset(_shown_host(host) for host in {key.rpartition("@")[2] for key in listed}),
         edits=_edits(listed),
+        ends=frozenset(end for key in listed for end in _ends(*key.rpartition("@")[::2])),
         region=region,
     )
 
@@ -90,18 +108,30 @@ def handle_key(handle: str) -> str:
 
 def name_keys(name: str) -> tuple[str, ...]:
     """The comparable forms of a person's name: its words in any order, without what a list adds to it."""
+    if _PLAIN_NAME.fullmatch(name):
+        return (" ".join(sorted(name.lower().split(" "))),)
+    return name_keys_in_full(name) if name else ()
+
+
+def name_keys_in_full(name: str) -> tuple[str, ...]:
+    """The same without the short way for plain names."""
     spellings = {name: None, _VIA.sub("", name): None}
     return tuple(key for key in map(_words, spellings) if key)
 
 
 def skeleton_of(address: str, key: str) -> str:
     """What an address looks like, its domain as it is shown; `key` is its comparable form."""
+    if address == key and _PLAIN_KEY.fullmatch(key):
+        return key
     mailbox, _, host = key.rpartition("@")
     written = address.rpartition("@")[0]
     if folded(written) == mailbox:
         mailbox = written  # its capitals may be part of the disguise
-    shown = ".".join(map(_shown, host.split(".")))
-    return f"{skeleton(mailbox)}@{skeleton(shown)}"
+    return f"{skeleton(mailbox)}@{_shown_host(host)}"
+
+
+def _shown_host(host: str) -> str:
+    return host if _PLAIN_HOST.fullmatch(host) else skeleton(".".join(map(_shown, host.split("."))))
 
 
 def _words(name: str) -> str:
@@ -122,6 +152,10 @@ def _look_up(entries: Iterable[str], forms: Callable[[str], Iterable[str]]) -> d
             if form:
                 found.setdefault(form, entry)
     return found
+
+
+def _ends(mailbox: str, host: str) -> tuple[str, str]:
+    return f"{mailbox[:2]}@{host}", f"{host}@{mailbox[-2:]}"
 
 
 def _edits(listed: Mapping[str, str]) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:

@@ -296,6 +296,9 @@ class Service:
         for problem in rules.problems:
             if before is None or problem not in before.problems:
                 log.error("%s", problem)
+        for warning in rules.warnings:
+            if before is None or warning not in before.warnings:
+                log.warning("%s", warning)
         if before is not None and rules.config != before.config:
             log.info("the configuration was taken over")
         if rules.pending and (before is None or rules.pending != before.pending):

@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime
 
+from nocontactd import shipped
 from nocontactd.decide import Policy, decide, policy, rule
 from nocontactd.model import Channel, Disposition, Envelope, MessageRef, Rule, Verdict
 from nocontactd.reading import Reader, Reading
 
 REF = MessageRef("home", "INBOX", 1, "1")
+READER = Reader(catalogue=shipped.services(), offline=True)
 THEN = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -16,11 +18,11 @@ def blocked(*entries: str | Rule, sms: bool = False, region: str | None = None) 
 
 
 def verdict(raw: bytes, policy: Policy) -> Verdict:
-    return of(Reader().of_message(raw), policy)
+    return of(READER.of_message(raw), policy)
 
 
-def text_verdict(sender: object, policy: Policy) -> Verdict:
-    return of(Reader().of_text(sender), policy, Channel.SMS)
+def text_verdict(sender: object, policy: Policy, body: object = None) -> Verdict:
+    return of(READER.of_text(sender, body), policy, Channel.SMS)
 
 
 def of(reading: Reading, policy: Policy, channel: Channel = Channel.MAIL) -> Verdict:

@@ -18,7 +18,7 @@ OWNERS = {
     "apscheduler": "service.py",
     "yaml": "config",
     "keyring": "credentials.py",
-    "sqlite3": "ledger.py",
+    "sqlite3": "ledger",
     "phonenumbers": "number.py",
     "idna": "address.py",
     "cryptography": "archive/log.py",
@@ -27,7 +27,8 @@ OWNERS = {
 }
 CORE = (
     *("model", "address", "number", "headers", "decide", "errors", "ports", "relay", "poll", "archive/format"),
-    *("rules", "lookalike", "invisible", "invitation", "protected", "reading"),
+    *("rules", "lookalike", "invisible", "invitation", "protected", "reading", "authentication", "services", "mime"),
+    "acquaintance",
 )
 IMPURE = {"os", "io", "pathlib", "time", "random", "secrets", "socket", "logging", "sqlite3", "subprocess", "threading"}
 

@@ -1,6 +1,7 @@
 """Words for every reason; the corpus through the command as it is run, in one process."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from nocontactd.cli import main
 from nocontactd.cli.explain import MOST_TEXT, OUTBOUND, WHY
 from nocontactd.decide import Reason
+from nocontactd.headers import authors
 from tests.transcripts import run
 
 
@@ -49,3 +51,20 @@ def test_file_names_cannot_act_on_the_screen(tmp_path: Path) -> None:
 def test_an_entry_that_names_nobody_is_refused_and_not_explained_as_a_pass(entry: str, tmp_path: Path) -> None:
     (tmp_path / "a.eml").write_text("From: a@b.example\n\n")
     assert main(["explain", "--blocked", entry, str(tmp_path / "a.eml")]) == 2
+
+
+def test_the_manual_lists_every_code_with_its_disposition() -> None:
+    manual = (Path(__file__).parent.parent / "docs" / "EXPLAIN.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (seal|hold|pass) \|", manual, re.MULTILINE))
+    assert set(rows) == {*Reason, OUTBOUND}
+    assert [code for code in rows if rows[code] == "hold"] == ["address-in-name", "look-alike", "listed-name"]
+    assert {code for code in rows if rows[code] == "seal"} == {
+        code for code in Reason if code.startswith("listed-")
+    } - {"listed-name"}
+
+
+def test_the_manual_names_every_author_field() -> None:
+    manual = (Path(__file__).parent.parent / "docs" / "EXPLAIN.md").read_text("utf-8")
+    fields = re.findall(r"`([A-Z][A-Za-z-]+)`", manual.partition("## Fields")[2])
+    raw = "".join(f"{name}: a@b.example\r\n" for name in fields).encode() + b"\r\n"
+    assert {author.field for author in authors(raw)} == set(fields) - {"Subject"}

@@ -111,6 +111,25 @@ def test_plan_of_a_quiet_source_says_so(mailbox: Installation) -> None:
     assert nocontact(mailbox, "plan").out == "home: nothing would be sealed, nothing changed\n"
 
 
+def test_check_remarks_on_a_missing_sent_folder_and_is_content(mailbox: Installation) -> None:
+    remark = "remark: home: whom you have written to is not known"
+    assert remark in nocontact(mailbox, "check").out
+    mailbox.client.create("Sent")
+    done = nocontact(mailbox, "check")
+    assert remark not in done.out
+    assert "home: in order\n" in done.out
+
+
+def test_plan_knows_whom_the_owner_wrote_to_long_ago(mailbox: Installation) -> None:
+    mailbox.deliver(HELD)
+    sender = re.search(rb"<(.*)>", HELD)
+    assert sender
+    assert "would stay, with a sealed note" in nocontact(mailbox, "plan").out
+    mailbox.client.create("Sent")
+    mailbox.client.append("Sent", "", '"01-Jan-2024 00:00:00 +0000"', b"To: %b\r\n\r\nhello\r\n" % sender[1])
+    assert nocontact(mailbox, "plan").out == "home: nothing would be sealed, nothing changed\n"
+
+
 def test_plan_foretells_that_a_sweep_would_be_refused(mailbox: Installation) -> None:
     mailbox.deliver(EX, EX)
     mailbox.config.write_text(mailbox.config.read_text() + "max_per_pass: 1\n")
@@ -127,6 +146,24 @@ def test_a_folder_that_cannot_be_looked_through_is_75_and_the_others_are_planned
     assert done.code == 75
     assert "would be sealed" in done.out
     assert "nocontact: error: home: a folder was not looked through" in done.err
+
+
+def test_check_says_where_senders_cannot_be_told_apart_and_of_an_entry_at_a_court(mailbox: Installation) -> None:
+    right = mailbox.config.read_text()
+    done = nocontact(mailbox, "check")
+    assert "remark: home: protected senders, and forged ones, cannot be told apart" in done.out
+    assert "warning" not in done.out
+    listed = right.replace("ex@abuser.example", "pc.canary@kent.police.uk").replace(
+        "    every", "    authserv_id: x\n    every"
+    )
+    mailbox.config.write_text(listed)
+    told = nocontact(mailbox, "check")
+    assert (told.code, told.err) == (done.code, done.err)
+    assert f"{mailbox.config}:3:12: warning: this address is at a court, police, a hotline or the like" in told.out
+    assert "canary" not in told.out + told.err
+    assert "cannot be told apart" not in told.out
+    for command in ("plan", "poll"):
+        assert nocontact(mailbox, command).code == 0
 
 
 @pytest.mark.parametrize("command", ["plan", "poll", "check"])

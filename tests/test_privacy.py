@@ -11,6 +11,7 @@ import pytest
 from nocontactd.demo.loopback import Answer, Fault
 from nocontactd.demo.twilio_standin import TwilioStandin
 from tests.installation import EX_PHONE, NUMBER, RELAY_TO, Installation, letter
+from tests.invitations import CALENDAR, calendar_part, message, multipart, plain_part
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.peers.imap_proxy import imap_proxy
 
@@ -20,6 +21,7 @@ CANARIES = (
 EX = letter("Alex Canaryname <ex@abuser.example>", 1, "canary-body").replace(b"number 1", b"canary-subject")
 FRIEND = letter("Nadia Canarysecond <nadia@friends.example>", 2, "canary-body")
 HELD = letter("Alex Canaryname <other@friends.example>", 3, "canary-body")
+INVITED = message(multipart(plain_part("canary-body"), calendar_part(calendar=CALENDAR.replace("Ex", "Canary"))))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,8 @@ def place(tmp_path: Path, server: Dovecot) -> Iterator[Installation]:
 
 def full(place: Installation) -> None:
     """Canaries in every field, in mail and in texts, sealed, held and passed."""
-    place.deliver(EX, FRIEND, HELD)
+    place.deliver(EX, FRIEND, HELD, INVITED)
+    place.deliver(b"To: Canaryname <canary-reader@friends.example>\r\n\r\ncanary-body\r\n", folder="Sent")
     assert place.twilio
     place.twilio.arrives(from_=EX_PHONE, to=NUMBER, body="canary-text", media=[(b"canary-media", "image/jpeg")])
     place.twilio.arrives(from_="+14155550142", to=NUMBER, body="canary-friend")

@@ -40,6 +40,9 @@ class Told:
         self.act()
         yield Look("INBOX", 1, 1, 0)
 
+    def written(self, _cursors: object) -> Iterator[Look]:
+        return iter(())
+
     def remove(self, _receipts: object) -> None:
         raise AssertionError("nothing is to be removed here")
 
@@ -70,7 +73,7 @@ class Installed:
         jobs = tuple(Job(source.name, every, source, None, replace(HOME, name=source.name)) for source in sources)  # type: ignore[arg-type]
         policy = Policy(compile_rules((), None), Disposition.PASS, 10, "digest")
         self.ledger = Ledger()
-        self.parts = Parts(jobs, None, self.ledger, policy, Coverage(self._enter), ("a remark",))  # type: ignore[arg-type]
+        self.parts = Parts(jobs, None, self.ledger, policy, Coverage(self._enter), timedelta(7), ("a remark",))  # type: ignore[arg-type]
         rules = InForce(CONFIG, folder, (), ())
         self.service = Service(folder / "config.yaml", environ, rules, self.parts, self._now, time.monotonic)
 

@@ -138,6 +138,15 @@ def test_the_first_look_is_made_at_once_and_the_end_is_quick_and_clean(place: In
     assert "abuser" not in running.journal
 
 
+def test_an_entry_at_a_court_is_warned_of_in_the_journal_without_naming_it(place: Installation) -> None:
+    with daemon(place) as running:
+        assert "warning" not in running.journal
+        edit(place, "[ex@abuser.example]", "[ex@abuser.example, pc.canary@kent.police.uk]")
+        running.until(lambda: f"{place.config}:3:31: warning: this address is at a court" in running.journal)
+        assert running.healthy()
+    assert "canary" not in running.journal
+
+
 def test_a_second_daemon_is_refused_on_the_same_state_and_on_the_same_archive(place: Installation) -> None:
     with daemon(place) as running:
         refused = start(place)

@@ -31,6 +31,11 @@ NOT_COVERED = (
     "mailboxes and numbers that are not in the configuration",
     "an administrator of this machine can always stop a program; it cannot open what was sealed",
 )
+UNAUTHENTICATED = (
+    "protected senders, and forged ones, cannot be told apart from others here without `authserv_id`: show the source"
+    " of a message in this mailbox; it is what stands before the first ; in the topmost Authentication-Results that"
+    " says dmarc="
+)
 MINIMUM_USER = 1000
 """From here on user ids are people's (login.defs(5)); below, programs'."""
 
@@ -40,6 +45,13 @@ class Examined(Protocol):
     """A source that can say what at the other side weakens it."""
 
     def check(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Remarked(Protocol):
+    """A source that can say what is no fault there, and should be known."""
+
+    def remarks(self) -> tuple[str, ...]: ...
 
 
 def describe(parser: ArgumentParser) -> None:
@@ -52,6 +64,8 @@ def run(args: Namespace) -> int:
     for problem in _here(rules):
         complain(problem)
         problems.append(problem)
+    for warning in rules.warnings:
+        print(visible(warning))
     for remark in _remarks(rules):
         print(f"remark: {visible(remark)}")
     for job in sources(rules.config, os.environ, situation.now):
@@ -105,6 +119,9 @@ def _remarks(rules: InForce) -> Iterator[str]:
         from nocontactd.sources.twilio.settings import UNREADABLE  # its package costs 30 MB
 
         yield from UNREADABLE
+    for source in rules.config.mail:
+        if source.authserv_id is None:
+            yield f"{source.name}: {UNAUTHENTICATED}"
     if rules.pending:
         yield "a loosening is waiting: see `nocontact pending`"
     if rules.state.exists() and deletable(rules.state.stat().st_uid, os.getuid()):
@@ -129,6 +146,8 @@ def _source(job: Job) -> list[Exception]:
     found: list[Exception] = []
     try:
         found += [NocontactError(f"{job.name}: {sentence}") for sentence in _shortcomings(job)]
+        for remark in job.source.remarks() if isinstance(job.source, Remarked) else ():
+            print(visible(f"remark: {job.name}: {remark}"))
     except NocontactError as problem:
         found.append(problem)
     except OSError as problem:

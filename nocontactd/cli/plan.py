@@ -8,12 +8,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from nocontactd.address import comparable
 from nocontactd.assemble import Job, policy, sources
 from nocontactd.cli import complain, situation
 from nocontactd.decide import Policy, plan
 from nocontactd.errors import NocontactError, SourceError, exit_code
-from nocontactd.model import Envelope, Look, Steps
+from nocontactd.model import Envelope, Look, Steps, Written
 from nocontactd.review.visible import visible
 
 HELP = """\
@@ -34,7 +36,8 @@ def run(args: Namespace) -> int:
     for job in sources(rules.config, os.environ, situation.now):
         _say(f"{job.name}: looking, and changing nothing")
         try:
-            problems += _tell(job, in_force, args.counts)
+            familiar = _familiar(job, situation.now() - timedelta(seconds=rules.config.loosening_delay))
+            problems += _tell(job, replace(in_force, familiar=familiar), args.counts)
         except NocontactError as problem:
             problems.append(problem)
         finally:
@@ -42,6 +45,12 @@ def run(args: Namespace) -> int:
     for found in problems:
         complain(found)
     return exit_code(problems)
+
+
+def _familiar(job: Job, before: datetime) -> frozenset[str]:
+    """Whom the owner has written to before then, by the dates that the source gives, as a first pass would take it."""
+    letters = (item for item in job.source.written({}) if isinstance(item, Written) and item.at < before)
+    return frozenset(comparable(address) for letter in letters for address in letter.addresses)
 
 
 @dataclass(slots=True)

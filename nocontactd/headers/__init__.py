@@ -6,18 +6,18 @@ bounds of `fields`; nothing raises.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nocontactd.headers.fields import author_fields, first
-from nocontactd.headers.mailboxes import mailboxes, rewritten
+from nocontactd.headers.mailboxes import Room, mailboxes, rewritten, tagged
 from nocontactd.headers.words import decoded, readings
 from nocontactd.model import Author
 
-__all__ = ["addresses", "authors", "field", "message_id", "read_in_full"]
+__all__ = ["addresses", "authors", "authors_in_full", "field", "message_id"]
 
 
 _DOT_ATOM = rb"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*"
-_HOST = rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
+_HOST = rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*(?<!\.[iI][nN][vV][aA][lL][iI][dD])"
 _WORDS = rb"[A-Za-z0-9.'-]+(?: [A-Za-z0-9.'-]+)*"
 _PLAIN = re.compile(
     rb'\s*+(?:(?:(%(words)s)|"(%(words)s)")?\s*+<(%(atom)s@%(host)s)>|(%(atom)s@%(host)s))\s*'
@@ -28,22 +28,30 @@ _PLAIN = re.compile(
 
 def authors(raw: bytes) -> tuple[Author, ...]:
     """Every author in a message or its header, each once, in the order of the fields."""
-    found: dict[Author, None] = {}
+    found: dict[tuple[str, bytes, bytes], None] = {}
     for name, value in author_fields(raw):
-        if plain := _PLAIN.fullmatch(value):
-            address = plain[3] or plain[4]
-            found[Author(name, address.decode("ascii"), (plain[1] or plain[2] or b"").decode("ascii"))] = None
-        else:
-            found |= dict.fromkeys(read_in_full(name, value))
-    return tuple(found)
+        if not (plain := _PLAIN.fullmatch(value)):
+            return authors_in_full(author_fields(raw))
+        words, quoted, in_angles, bare = plain.groups(b"")
+        found[name, in_angles or bare, words or quoted] = None
+    return tuple(Author(name, address.decode("ascii"), person.decode("ascii")) for name, address, person in found)
 
 
-def read_in_full(name: str, value: bytes) -> Iterator[Author]:
+def authors_in_full(fields: Iterable[tuple[str, bytes]]) -> tuple[Author, ...]:
+    """The same without the short way for plain fields; the shortest field first, lest another take the room."""
+    fields, room = tuple(fields), Room()
+    found: dict[int, tuple[Author, ...]] = {}
+    for at in sorted(range(len(fields)), key=lambda at: len(fields[at][1])):
+        found[at] = tuple(_read_in_full(*fields[at], room))
+    return tuple(dict.fromkeys(author for at in range(len(fields)) for author in found[at]))
+
+
+def _read_in_full(name: str, value: bytes, room: Room) -> Iterator[Author]:
     """Every author in one field, by each of its readings."""
     for text in readings(value):
-        for address, person in mailboxes(text):
+        for address, person in mailboxes(text, room):
             yield Author(name, address, person)
-            if name == "From" and (author := rewritten(address)):
+            if author := (rewritten if name == "From" else tagged)(address):
                 yield Author(name, author, person)
 
 

@@ -13,31 +13,42 @@ HEADER_OCTETS = 8 * 1024 * 1024
 AUTHOR_OCTETS = 1024 * 1024
 """No more is read of all author fields together: room for forty thousand mailboxes."""
 
-_TOP = re.compile(rb"(?:[\x00-\x20]|\xef\xbb\xbf)+")
+_TOP = re.compile(rb"(?:[\x00-\x20]|\xef\xbb\xbf|\xfe\xff|\xff\xfe)+")
 """What may stand before the first field; some relays take leading space away (RFC 5322 has none)."""
 _END = re.compile(rb"\n\r*\n")
+_BARE_CR = re.compile(rb"\r(?!\n)")
 _CR_FIELD = re.compile(rb"\r(?=[!-9;-~]{1,64}[ \t]*:)")
 """A bare CR ends a line to some parsers; taken so only where a field follows it."""
 
+_UNSEEN = rb"\x00-\x08\x0b-\x1f\xef\xbb\xbf\xfe\xff"
+_KEPT = rb"(?=o|rea)(?:orig(?:inal)?|old|real)-(?:mail-?|envelope-)?(?:from|sender|author|reply-to|return-path)"
 _NAMES = (
-    rb"from|sender|reply-to|return-path|resent-(?:from|sender|reply-to)"
+    rb"from|sender|re(?:ply-to|turn-path|sent-(?:from|sender|reply-to))|mail-reply-to"
     rb"|author"  # RFC 9057: the author, where a list rewrites From
-    rb"|(?:[a-z0-9]{1,20}-){0,3}orig(?:inal)?-(?:mail-?)?(?:from|sender|author|reply-to|return-path)"
-    rb"|x-mailfrom|old-return-path"  # Mailman 3; SmartList
+    rb"|" + _KEPT + rb"|x-(?:sender|mailfrom|(?:[a-z0-9]{1,20}-){0,2}" + _KEPT + rb")"  # eGroups, Mailman 3, others
+    rb"|(?:x-)?envelope-(?:from|sender)"  # what delivery agents call Return-Path
 )
 _REST = rb")[\x00-\x09\x0b-\x20\x7f]*:([^\n]*(?:\n[ \t<][^\n]*)*)"
 """RFC 5322 allows white space before the colon (4.5.3); an angle-addr may have lost its folding space."""
-_AUTHOR_FIELD = re.compile(rb"\n[\x00-\x08\x0b-\x1f]*(" + _NAMES + _REST, re.IGNORECASE)
+_AUTHOR_FIELD = re.compile(rb"\n(?=[aefmorsx" + _UNSEEN + rb"])[" + _UNSEEN + rb"]*(" + _NAMES + _REST)
+"""For text in lower case. The look-ahead turns most lines away by their first letter."""
+_TITLES = {name.lower().encode(): name for name in ("From", "Sender", "Reply-To", "Return-Path")}
 
 
 def author_fields(raw: bytes) -> Iterator[tuple[str, bytes]]:
     """Each field that names an author: its name in title case, its value with any folding."""
+    block = header(raw)
     left = AUTHOR_OCTETS
-    for match in _AUTHOR_FIELD.finditer(header(raw)):
-        yield match[1].decode("ascii").title(), match[2][:left]
-        left -= len(match[0])
-        if left <= 0:
-            return
+    for text in (block, block.replace(b"\0", b"")) if b"\0" in block else (block,):  # servers drop NUL, or do not
+        for match in _AUTHOR_FIELD.finditer(text.lower()):
+            name, (start, end) = match[1], match.span(2)
+            yield (
+                _TITLES.get(name) or name.decode("ascii").title(),
+                text[start : end if end - start < left else start + left],
+            )
+            left -= end - start + len(name)
+            if left <= 0:
+                return
 
 
 def first(raw: bytes, name: str) -> bytes:
@@ -51,11 +62,9 @@ def header(raw: bytes) -> bytes:
     """The header block with an LF before each of its lines; a CR that is left is white space."""
     start, end = _span(raw)
     block = b"\n" + raw[start:end]
-    if b"\r" not in block:
-        return block
+    if not _BARE_CR.search(block):
+        return block.replace(b"\r", b"")  # several times as fast as CR LF by LF
     block = block.replace(b"\r\n", b"\n")
-    if b"\r" not in block:
-        return block
     if b"\n" not in block[1:]:  # line ends of the old Mac
         return block.replace(b"\r", b"\n").partition(b"\n\n")[0]
     return _CR_FIELD.sub(b"\n", block)

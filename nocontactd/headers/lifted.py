@@ -19,7 +19,12 @@ _FIRST_WORD = 0xF0000
 _FIRST_REMARK = 0x100000
 _REMARK = chr(_FIRST_REMARK)
 _ROOM = 0xFFFE
-_OPENING = re.compile(r'["(]')
+_OPENING = {
+    (True, True): re.compile(r'["(]'),
+    (True, False): re.compile('"'),
+    (False, True): re.compile(r"\("),
+    (False, False): re.compile(r"(?!)"),
+}
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _IN_COMMENT = re.compile(r"\\.|[()]", re.DOTALL)
@@ -82,7 +87,7 @@ class Lifted:
     def _skeleton(self, text: str) -> str:
         pieces = []
         done = 0
-        while opening := _OPENING.search(text, done):
+        while opening := _OPENING[self._quotes, self._comments].search(text, done):
             pieces.append(text[done : opening.start()])
             stand_in, done = self._lift(text, opening.start())
             pieces.append(stand_in)
@@ -93,13 +98,15 @@ class Lifted:
 
         When one never closes none behind it does either, so nothing is searched for twice.
         """
-        if text[start] == '"' and self._quotes:
+        if _ROOM in (len(self._words), len(self._remarks)):  # nobody's name: the rest is read as it stands
+            self._quotes = self._comments = False
+        elif text[start] == '"':
             if match := _QUOTED.match(text, start):
                 return self._word(self.unquoted(_QUOTED_PAIR.sub(r"\1", match[1])), encoded=False), match.end()
             self._quotes = False
             self.torn.append((False, self._comments))
-        elif text[start] == "(" and self._comments:
-            if end := _comment_end(text, start):
+        else:
+            if end := comment_end(text, start):
                 return self._remark(self.unquoted(text[start + 1 : end - 1])), end
             self._comments = False
             self.torn.append((self._quotes, False))
@@ -118,7 +125,7 @@ class Lifted:
         return chr(_FIRST_REMARK + len(self._remarks) - 1)
 
 
-def _comment_end(text: str, start: int) -> int:
+def comment_end(text: str, start: int) -> int:
     """Where the comment that begins here ends, comments inside it included; 0 if it does not."""
     depth = 0
     for match in _IN_COMMENT.finditer(text, start):

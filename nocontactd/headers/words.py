@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from encodings.aliases import aliases
 
-_WORD = re.compile(r"=\?([^?\s]+)\?([bBqQ])\?([^?]*)\?(?:=|(?=\s|$))")
+_WORD = re.compile(r"=\?([^?\s]*)\?([bBqQ])\?([^?]*)\?(?:=|(?=\s|$))")
 _RUN = re.compile(rf"{_WORD.pattern}(?:\s*{_WORD.pattern})*")
 """Adjacent encoded-words, whose white space between is not shown (RFC 2047, 6.2)."""
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
@@ -46,18 +46,23 @@ def decode_run(run: str) -> str:
         if pieces and pieces[-1][0] == charset:
             octets = pieces.pop()[1] + octets
         pieces.append((charset, octets))
-    return "".join(_text(charset, octets) for charset, octets in pieces)
+    return "".join(in_charset(charset, octets) for charset, octets in pieces)
 
 
 def _octets(encoding: str, payload: str) -> bytes:
     if encoding in "qQ":
         return binascii.a2b_qp(payload.encode("utf-8", "replace"), header=True)
+    return b"".join(map(_from_base64, payload.split("=")))  # what follows padding is shown too
+
+
+def _from_base64(payload: str) -> bytes:
     digits = _NOT_BASE64.sub("", payload)
     digits = digits[: len(digits) - (len(digits) % 4 == 1)]  # one digit alone says nothing
     return binascii.a2b_base64(digits + "=" * (-len(digits) % 4))
 
 
-def _text(charset: str, octets: bytes) -> str:
+def in_charset(charset: str, octets: bytes) -> str:
+    """Octets by a charset as mail names it; by UTF-8 or Windows-1252 where Python has none of that name."""
     if charset not in _CHARSETS:
         return readings(octets)[-1]
     try:

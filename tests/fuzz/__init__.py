@@ -1,0 +1,1 @@
+"""Fuzz targets, each with its invariant; `make soak` runs them."""
