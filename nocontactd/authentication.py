@@ -28,9 +28,10 @@ def of(raw: bytes, authserv_ids: Collection[str], authors: Iterable[Author] | No
 def proven(envelope: Envelope, verdict: Verdict) -> bool | None:
     """Whether the address that a verdict goes by is its author's own; None where nobody has looked.
 
-    Only From can be proven: DMARC and aligned DKIM are about no other field.
+    Only From can be proven: DMARC and aligned DKIM are about no other field. Whom a service names
+    elsewhere in its notice, the service alone can know.
     """
-    if envelope.authentication is None:
+    if envelope.authentication is None or (envelope.notice is not None and verdict.field != "From"):
         return None
     return verdict.field == "From" and _domain_of(envelope.authors) in envelope.authentication.domains
 

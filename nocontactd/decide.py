@@ -27,7 +27,7 @@ from nocontactd.model import (
 )
 from nocontactd.number import keys
 from nocontactd.protected import NOBODY, Protected
-from nocontactd.rules import Rules, author_key, compile_rules, handle_key, name_keys, rule
+from nocontactd.rules import Rules, author_key, compile_rules, handle_key, rule
 
 __all__ = ["Policy", "Reason", "compile_rules", "decide", "plan", "policy", "rule"]
 
@@ -183,21 +183,25 @@ def _unless_written_to(held: Iterable[tuple[str, Verdict]], familiar: Container[
 
 def _held(seen: Sequence[tuple[Author, str]], rules: Rules, *, text: bool) -> Iterator[tuple[str, Verdict]]:
     """What may be a listed person in disguise, the surest sign first, each with the author's comparable address."""
-    shown = {author.name: None for author, _ in seen if "@" in author.name} if rules.addresses else {}
-    quoted = {name: next(filter(None, map(rules.listed, addresses(name))), None) for name in shown}
-    for author, key in seen if quoted else ():
-        if entry := quoted.get(author.name):
-            yield key, Verdict(Disposition.HOLD, Reason.ADDRESS_IN_NAME, entry, _name_field(author))
-    spelt: dict[str, str | None] = {}
+    known: dict[str, str | None] = {}
     for author, key in seen if rules.addresses else ():
-        if author.address not in spelt:
-            spelt[author.address] = rules.resembled(author.address, key) if key else None
-        if entry := spelt[author.address]:
+        if "@" in author.name:
+            if author.name not in known:
+                known[author.name] = next(filter(None, map(rules.listed, addresses(author.name))), None)
+            if entry := known[author.name]:
+                yield key, Verdict(Disposition.HOLD, Reason.ADDRESS_IN_NAME, entry, _name_field(author))
+    known = {}
+    for author, key in seen if rules.addresses else ():
+        if author.address not in known:
+            known[author.address] = rules.resembled(author.address, key) if key else None
+        if entry := known[author.address]:
             yield key, Verdict(Disposition.HOLD, Reason.LOOK_ALIKE, entry, author.field)
-    shown = {author.address if text else author.name: None for author, _ in seen} if rules.names else {}
-    named = {name: next(filter(None, map(rules.names.get, name_keys(name))), None) for name in shown}
-    for author, key in seen if any(named.values()) else ():
-        if entry := named[author.address if text else author.name]:
+    known = {}
+    for author, key in seen if rules.names else ():
+        name = author.address if text else author.name
+        if name not in known:
+            known[name] = rules.named(name) if name else None
+        if entry := known[name]:
             field = author.field if text else _name_field(author)
             yield key, Verdict(Disposition.HOLD, Reason.LISTED_NAME, entry, field)
 

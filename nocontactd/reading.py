@@ -124,5 +124,7 @@ def _may_hold_calendar(header: bytes) -> bool:
 
     To look each of them up would take longer than all else that is done with an ordinary header.
     """
+    if b"multipart" in header:  # as nearly all write it, of those who write it at all
+        return True
     lower = header.lower()
     return b"multipart" in lower or b"calendar" in lower or b"ics" in lower

@@ -46,6 +46,10 @@ class Rules:
         """The entry that lists this address in full, if one does."""
         return self.addresses.get(comparable(address))
 
+    def named(self, name: str) -> str | None:
+        """The entry that lists a person of this name, if one does."""
+        return next(filter(None, map(self.names.get, name_keys(name))), None)
+
     def resembled(self, address: str, key: str) -> str | None:
         """The entry for whose address another one can be taken, if there is one; `key` is its comparable form."""
         if _shown_host(key.rpartition("@")[2]) not in self.shown_hosts:

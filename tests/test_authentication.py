@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nocontactd import address, authentication, headers
 from nocontactd.headers.results import FIELD_OCTETS, HEADER_OCTETS, results
-from nocontactd.model import Authentication, Author, Channel, Disposition, Envelope, Verdict
+from nocontactd.model import Authentication, Author, Channel, Disposition, Envelope, Notice, Verdict
 from tests.recognition import REF, THEN
 
 HOME = ("mx.home.example",)
@@ -211,6 +211,8 @@ def test_only_what_is_in_from_can_be_proven_to_be_its_authors_own() -> None:
     assert [authentication.proven(each, verdict("From")) for each in (seen, proven, forged)] == [None, True, False]
     for field in ("Reply-To", "Sender", "From name", "calendar", "X-Original-From", None):
         assert [authentication.proven(each, verdict(field)) for each in (seen, proven)] == [None, False]
+    notice = replace(proven, notice=Notice("google-drive", must_pass=False))
+    assert [authentication.proven(notice, verdict(field)) for field in ("From", "Subject", "text")] == [True, None, None]
 
 
 PIECES = st.sampled_from(

@@ -30,23 +30,26 @@ _NAMES = (
 )
 _REST = rb")[\x00-\x09\x0b-\x20\x7f]*:([^\n]*(?:\n[ \t<][^\n]*)*)"
 """RFC 5322 allows white space before the colon (4.5.3); an angle-addr may have lost its folding space."""
-_AUTHOR_FIELD = re.compile(rb"\n(?=[aefmorsx" + _UNSEEN + rb"])[" + _UNSEEN + rb"]*(" + _NAMES + _REST)
-"""For text in lower case. The look-ahead turns most lines away by their first letter."""
-_TITLES = {name.lower().encode(): name for name in ("From", "Sender", "Reply-To", "Return-Path")}
+_AUTHOR_FIELD = re.compile(
+    rb"\n(?=[aefmorsxAEFMORSX" + _UNSEEN + rb"])[" + _UNSEEN + rb"]*((?i:" + _NAMES + rb")" + _REST
+)
+"""The look-ahead turns most lines away by their first letter."""
+_TITLES = {name.encode(): name for name in ("From", "Sender", "Reply-To", "Return-Path")}
 
 
 def author_fields(raw: bytes) -> Iterator[tuple[str, bytes]]:
     """Each field that names an author: its name in title case, its value with any folding."""
-    block = header(raw)
+    block, plain = _lines(raw)
     left = AUTHOR_OCTETS
     for text in (block, block.replace(b"\0", b"")) if b"\0" in block else (block,):  # servers drop NUL, or do not
-        for match in _AUTHOR_FIELD.finditer(text.lower()):
-            name, (start, end) = match[1], match.span(2)
-            yield (
-                _TITLES.get(name) or name.decode("ascii").title(),
-                text[start : end if end - start < left else start + left],
-            )
-            left -= end - start + len(name)
+        for match in _AUTHOR_FIELD.finditer(text):
+            name, value = match.groups()
+            length = len(name) + len(value)
+            if length > left:
+                value = value[:left]
+            # of the value alone: to rewrite the whole block would take as long as all else
+            yield _TITLES.get(name) or name.decode("ascii").title(), value.replace(b"\r", b"") if plain else value
+            left -= length
             if left <= 0:
                 return
 
@@ -60,14 +63,20 @@ def first(raw: bytes, name: str) -> bytes:
 
 def header(raw: bytes) -> bytes:
     """The header block with an LF before each of its lines; a CR that is left is white space."""
+    block, plain = _lines(raw)
+    return block.replace(b"\r", b"") if plain else block  # several times as fast as CR LF by LF
+
+
+def _lines(raw: bytes) -> tuple[bytes, bool]:
+    """The header block with an LF before each of its lines, and whether each CR that is left only belongs to one."""
     start, end = _span(raw)
     block = b"\n" + raw[start:end]
     if not _BARE_CR.search(block):
-        return block.replace(b"\r", b"")  # several times as fast as CR LF by LF
+        return block, True
     block = block.replace(b"\r\n", b"\n")
     if b"\n" not in block[1:]:  # line ends of the old Mac
-        return block.replace(b"\r", b"\n").partition(b"\n\n")[0]
-    return _CR_FIELD.sub(b"\n", block)
+        return block.replace(b"\r", b"\n").partition(b"\n\n")[0], False
+    return _CR_FIELD.sub(b"\n", block), False
 
 
 def body(raw: bytes) -> bytes:
