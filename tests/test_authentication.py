@@ -212,7 +212,11 @@ def test_only_what_is_in_from_can_be_proven_to_be_its_authors_own() -> None:
     for field in ("Reply-To", "Sender", "From name", "calendar", "X-Original-From", None):
         assert [authentication.proven(each, verdict(field)) for each in (seen, proven)] == [None, False]
     notice = replace(proven, notice=Notice("google-drive", must_pass=False))
-    assert [authentication.proven(notice, verdict(field)) for field in ("From", "Subject", "text")] == [True, None, None]
+    assert [authentication.proven(notice, verdict(field)) for field in ("From", "Subject", "text")] == [
+        True,
+        None,
+        None,
+    ]
 
 
 PIECES = st.sampled_from(
