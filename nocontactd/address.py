@@ -7,9 +7,12 @@ googlemail.com at Gmail alone. A dash, another host, a sub-domain or a longer do
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from nocontactd.invisible import without_invisible
+
+T = TypeVar("T")
 
 _DOT_ATOM = re.compile(r'[^\s\x00-\x1f\x7f()<>\[\]:;@\\,"]+')
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
@@ -66,6 +69,16 @@ def parents(host: str) -> Iterator[str]:
     while "." in host:
         host = host.partition(".")[2]
         yield host
+
+
+def nearest(domains: Mapping[str, T], host: str) -> T | None:
+    """What is kept of a domain in comparable form, or else of the first one that it lies under."""
+    if (found := domains.get(host)) is not None:
+        return found
+    host = host[-_MAX_DOMAIN:]
+    while (dot := host.find(".") + 1) and (found := domains.get(host := host[dot:])) is None:
+        pass
+    return found
 
 
 def registry(host: str) -> bool:

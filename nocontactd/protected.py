@@ -6,7 +6,7 @@ Known by a domain that the owner's own provider has authenticated, never by what
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nocontactd.address import parents
+from nocontactd.address import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Protected:
 
     def covers(self, host: str) -> bool:
         """Whether a domain in comparable form is, or lies under, a protected one."""
-        return any(parent in self.domains for parent in parents(host))
+        return nearest(self.domains, host) is not None
 
 
 NOBODY = Protected("", {})

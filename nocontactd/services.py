@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nocontactd import headers
-from nocontactd.address import domain, parents
+from nocontactd.address import domain, nearest
 from nocontactd.model import Author, Kind, Notice
 from nocontactd.number import keys
 
@@ -124,9 +124,8 @@ class Catalogue:
             if author.field in _SENDERS:
                 address = author.address.lower()
                 host = domain(address.rpartition("@")[2])
-                for known in (address, *parents(host)):
-                    if service := self.senders.get(known):
-                        return service, host
+                if service := self.senders.get(address) or nearest(self.senders, host):
+                    return service, host
         return None
 
     def in_text(self, sender: str, body: str) -> Iterator[Author]:

@@ -34,7 +34,7 @@ def authors(raw: bytes) -> tuple[Author, ...]:
             return authors_in_full(author_fields(raw))
         words, quoted, in_angles, bare = plain.groups(b"")
         found[name, in_angles or bare, words or quoted] = None
-    return tuple(Author(name, address.decode("ascii"), person.decode("ascii")) for name, address, person in found)
+    return tuple([Author(name, address.decode(), person.decode()) for name, address, person in found])
 
 
 def authors_in_full(fields: Iterable[tuple[str, bytes]]) -> tuple[Author, ...]:

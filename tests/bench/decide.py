@@ -86,9 +86,9 @@ def entries(how_many: int) -> list[Rule]:
 
 def ours(raw: bytes, rules: Policy, reader: Reader) -> bool:
     reading = reader.of_header(raw)
-    known = {"authentication": reading.authentication, "notice": reading.notice}
-    found = decide(Envelope(REF, Channel.MAIL, reading.authors, THEN, **known), rules)
-    return found.disposition is Disposition.SEAL
+    proof, notice = reading.authentication, reading.notice
+    seen = Envelope(REF, Channel.MAIL, reading.authors, THEN, authentication=proof, notice=notice)
+    return decide(seen, rules).disposition is Disposition.SEAL
 
 
 def by_the_standard_library(raw: bytes) -> bool:
