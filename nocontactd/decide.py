@@ -12,7 +12,6 @@ from enum import StrEnum
 from nocontactd.address import nearest
 from nocontactd.headers import addresses
 from nocontactd.model import (
-    Authentication,
     Author,
     Channel,
     Disposition,
@@ -113,12 +112,12 @@ def decide(envelope: Envelope, policy: Policy) -> Verdict:
         authors = tuple(author for author in authors if author.field in _OWN_FIELDS)
     seen = [(author, author_key(author, text=text)) for author in authors]
     return (
-        (_by_number(authors, rules, text=text) if rules.numbers else None)
-        or (_by_handle(authors, rules) if rules.handles else None)
+        _by_number(authors, rules, text=text)
+        or _by_handle(authors, rules)
         or _by_address(seen, rules)
-        or (_by_protection(envelope.authentication, policy.protected) if envelope.authentication else None)
+        or _by_protection(envelope, policy.protected)
         or (_SERVICE_MESSAGE if service_message else None)
-        or (_by_domain(seen, rules) if rules.domains else None)
+        or _by_domain(seen, rules)
         or _unless_written_to(_held(seen, rules, text=text), policy.familiar)
         or _NOT_LISTED
     )
@@ -131,7 +130,7 @@ _SERVICE_MESSAGE = Verdict(Disposition.PASS, Reason.SERVICE_MESSAGE)
 
 
 def _by_number(authors: Iterable[Author], rules: Rules, *, text: bool) -> Verdict | None:
-    for author in authors:
+    for author in authors if rules.numbers else ():
         if not text and author.kind is not Kind.NUMBER:
             continue
         for key in keys(author.address, rules.region):
@@ -141,14 +140,14 @@ def _by_number(authors: Iterable[Author], rules: Rules, *, text: bool) -> Verdic
 
 
 def _by_handle(authors: Iterable[Author], rules: Rules) -> Verdict | None:
-    for author in authors:
+    for author in authors if rules.handles else ():
         if author.kind is Kind.HANDLE and (entry := rules.handles.get(handle_key(author.address))):
             return Verdict(Disposition.SEAL, Reason.LISTED_HANDLE, entry, author.field)
     return None
 
 
-def _by_protection(authentication: Authentication, protected: Protected) -> Verdict | None:
-    for host in authentication.domains:
+def _by_protection(envelope: Envelope, protected: Protected) -> Verdict | None:
+    for host in envelope.authentication.domains if envelope.authentication else ():
         if protected.covers(host):
             return Verdict(Disposition.PASS, Reason.PROTECTED_SENDER, None, "From")
     return None
@@ -163,7 +162,7 @@ def _by_address(seen: Iterable[tuple[Author, str]], rules: Rules) -> Verdict | N
 
 def _by_domain(seen: Iterable[tuple[Author, str]], rules: Rules) -> Verdict | None:
     unlisted = set()
-    for author, key in seen:
+    for author, key in seen if rules.domains else ():
         host = key.rpartition("@")[2]
         if host in unlisted:
             continue
