@@ -30,10 +30,12 @@ _NAMES = (
 )
 _REST = rb")[\x00-\x09\x0b-\x20\x7f]*:([^\n]*(?:\n[ \t<][^\n]*)*)"
 """RFC 5322 allows white space before the colon (4.5.3); an angle-addr may have lost its folding space."""
+_OTHERS = rb"Rec|Authe|ARC-|Subj|Mes|MIME|X-Spam-Status:|X-Mailer:"
+"""How the commonest fields begin that name no author."""
 _AUTHOR_FIELD = re.compile(
-    rb"\n(?=[aefmorsxAEFMORSX" + _UNSEEN + rb"])[" + _UNSEEN + rb"]*((?i:" + _NAMES + rb")" + _REST
+    rb"\n(?=[aefmorsxAEFMORSX" + _UNSEEN + rb"])(?!" + _OTHERS + rb")[" + _UNSEEN + rb"]*((?i:" + _NAMES + rb")" + _REST
 )
-"""The look-ahead turns most lines away by their first letter."""
+"""The look-aheads turn nearly all lines away at once; what they let through is decided by the names."""
 _TITLES = {name.encode(): name for name in ("From", "Sender", "Reply-To", "Return-Path")}
 
 
