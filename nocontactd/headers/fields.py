@@ -6,7 +6,7 @@ client shows what comes after. A line that begins with white space belongs to th
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 HEADER_OCTETS = 8 * 1024 * 1024
 """No more of a message is looked at in search of its header's end."""
@@ -39,9 +39,20 @@ _AUTHOR_FIELD = re.compile(
 _TITLES = {name.encode(): name for name in ("From", "Sender", "Reply-To", "Return-Path")}
 
 
-def author_fields(raw: bytes) -> Iterator[tuple[str, bytes]]:
+def author_fields(raw: bytes) -> Iterable[tuple[str, bytes]]:
     """Each field that names an author: its name in title case, its value with any folding."""
     block, plain = _lines(raw)
+    if not plain or b"\0" in block or len(block) > AUTHOR_OCTETS:
+        return _bounded(block, plain)
+    # as nearly every header is: the same, found in one go
+    return [(_titled(name), value.replace(b"\r", b"")) for name, value in _AUTHOR_FIELD.findall(block)]
+
+
+def _titled(name: bytes) -> str:
+    return _TITLES.get(name) or name.decode("ascii").title()
+
+
+def _bounded(block: bytes, plain: bool) -> Iterator[tuple[str, bytes]]:
     left = AUTHOR_OCTETS
     for text in (block, block.replace(b"\0", b"")) if b"\0" in block else (block,):  # servers drop NUL, or do not
         for match in _AUTHOR_FIELD.finditer(text):
@@ -50,7 +61,7 @@ def author_fields(raw: bytes) -> Iterator[tuple[str, bytes]]:
             if length > left:
                 value = value[:left]
             # of the value alone: to rewrite the whole block would take as long as all else
-            yield _TITLES.get(name) or name.decode("ascii").title(), value.replace(b"\r", b"") if plain else value
+            yield _titled(name), value.replace(b"\r", b"") if plain else value
             left -= length
             if left <= 0:
                 return
