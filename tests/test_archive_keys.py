@@ -1,12 +1,13 @@
 """The ceremony's writing half: for whom it is sealed, what it refuses to overwrite, and what a card is worth."""
 
 import secrets
+import shutil
 from pathlib import Path
 
 import pyrage
 import pytest
 
-from nocontactd.archive import keys
+from nocontactd.archive import cards, keys
 from nocontactd.archive.charter import Charter, parse
 from nocontactd.archive.durable import Disk
 from nocontactd.archive.history import ceremony
@@ -88,6 +89,28 @@ def test_a_ceremony_that_was_broken_off_can_begin_anew(tmp_path: Path) -> None:
     assert unlock(tmp_path / "a", owner="o2", therapist="t2", witness=None).days() == ()
 
 
+def test_a_ceremony_that_was_broken_off_among_keys_made_ahead_can_begin_anew(tmp_path: Path) -> None:
+    place, log_key = tmp_path / "a", tmp_path / "log.key"
+    keys.make(place, log_key, "o", "t", None, unattended=True, now=noon, lock=light, days_ahead=3)
+    for copy_of_it in (place / "archive.json", place / "keys" / "copy" / "archive.json"):
+        copy_of_it.unlink()
+    keys.make(place, log_key, "o2", "t2", None, unattended=True, now=noon, lock=light, days_ahead=2)
+    assert len(list((place / "keys").glob("*.pub"))) == 2
+    assert verify(place).ok
+
+
+def test_an_archive_that_lost_its_charter_is_never_made_over(tmp_path: Path) -> None:
+    """Its log says that something was sealed, even where that is gone, too."""
+    place, log_key = tmp_path / "a", tmp_path / "log.key"
+    keys.make(place, log_key, "o", "t", None, unattended=True, now=noon, lock=light)
+    seal(Made(place, log_key).sealer(), [b"one"])
+    for copy_of_it in (place / "archive.json", place / "keys" / "copy" / "archive.json"):
+        copy_of_it.unlink()
+    shutil.rmtree(place / "mail")
+    with pytest.raises(SealError, match="not empty; nothing was changed"):
+        keys.make(place, log_key, "o", "t", None, unattended=True, now=noon, lock=light)
+
+
 def test_a_day_key_takes_the_owner_and_one_of_the_others(made_archive: Made) -> None:
     """By the cryptography itself: whoever writes another reader gets no further."""
     law = parse((made_archive.path / "archive.json").read_bytes())
@@ -100,6 +123,21 @@ def test_a_day_key_takes_the_owner_and_one_of_the_others(made_archive: Made) -> 
             pyrage.decrypt(inner, [holders["therapist"], holders["witness"]])
     with pytest.raises(pyrage.DecryptError):
         pyrage.decrypt(locked, [holders["owner"]])
+
+
+def test_a_strangers_public_half_is_told_by_its_leaf_alone(made_archive: Made) -> None:
+    """Whoever lost the state has lost what it remembers of the day's key, too."""
+    sealer = made_archive.sealer()
+    seal(sealer, [b"one"])
+    sealer.close()
+    made_archive.log_key.with_name("names").unlink()
+    stranger = pyrage.x25519.Identity.generate().to_public()
+    for folder in ("keys", "keys/copy"):
+        (made_archive.path / folder / "2026-11-22.pub").write_text(f"{stranger}\n")
+    sealer = made_archive.sealer()
+    seal(sealer, [b"two"], 2)
+    sealer.close()
+    assert [item.original for item in made_archive.opened()] == [b"one", b"two"]
 
 
 def test_the_ceremonys_holders_are_those_of_archive_json(made_archive: Made) -> None:
@@ -119,11 +157,11 @@ def test_archive_json_comes_back_as_it_was() -> None:
 
 def test_a_card_has_seven_words_of_eleven_bits() -> None:
     assert len(set(WORDS)) == 2048 == len(WORDS)
-    card = keys.words(secrets.randbelow).split(" ")
+    card = cards.words(secrets.randbelow).split(" ")
     assert len(card) == 7
     assert set(card) <= set(WORDS)
     asked: list[int] = []
-    keys.words(lambda n: asked.append(n) or 0)  # type: ignore[func-returns-value]
+    cards.words(lambda n: asked.append(n) or 0)  # type: ignore[func-returns-value]
     assert asked == [2048] * 7
 
 

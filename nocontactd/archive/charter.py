@@ -22,11 +22,14 @@ class Charter:
     witness: str | None
     log_keys: tuple[str, ...]
     """Verifier keys (C2SP signed-note `name+hash+key`), the one in use last."""
+    days_ahead: int = 0
+    """For how many days keys are made ahead, at a ceremony; 0: each day's key is made when it is first needed."""
 
     @property
     def policy(self) -> str:
         """Who must come together, in words."""
-        return "owner AND (therapist OR witness)" if self.witness else "owner AND therapist"
+        together = "owner AND (therapist OR witness)" if self.witness else "owner AND therapist"
+        return f"{together}; day keys made {self.days_ahead} days ahead" if self.days_ahead else together
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -36,6 +39,14 @@ class Charter:
     def signed_by(self, log_key: str) -> "Charter":
         """The same, with another log key in use from now on."""
         return replace(self, log_keys=(*self.log_keys, log_key))
+
+    def held_by(self, role: str, recipient: str) -> "Charter":
+        """The same, with another therapist or witness from now on."""
+        if role == "therapist":
+            return replace(self, therapist=recipient)
+        if role == "witness":
+            return replace(self, witness=recipient)
+        raise ValueError("the owner of an archive is never replaced")
 
     def dump(self) -> bytes:
         """The octets of archive.json."""
@@ -47,6 +58,8 @@ class Charter:
             "holders": {"owner": self.owner, "therapist": self.therapist, "witness": self.witness},
             "log_keys": self.log_keys,
         }
+        if self.days_ahead:
+            fields["days_ahead"] = self.days_ahead
         return json.dumps(fields, indent=1).encode() + b"\n"
 
 
@@ -64,6 +77,7 @@ def parse(data: bytes) -> Charter:
             str(holders["therapist"]),
             None if witness is None else str(witness),
             tuple(str(key) for key in fields["log_keys"]),
+            int(fields.get("days_ahead", 0)),
         )
     except (KeyError, TypeError, ValueError):
         known = False

@@ -2,22 +2,21 @@
 
 import hashlib
 import re
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 from nocontactd.archive.charter import Charter
-from nocontactd.archive.durable import Disk, digest, flush_folder, put, write_new
+from nocontactd.archive.durable import Disk, digest, flush_folder, put
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.log import ORPHAN, Leaf
+from nocontactd.archive.many import write_all
+from nocontactd.archive.minted import Minted, minted
 from nocontactd.errors import SealError
 
-_RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 _SUFFIXES = (".key.age", ".pub")
-_PATIENCE = 60.0
-"""Seconds for the child that makes a key; it needs about a tenth of one."""
+DRAFTS = (".key.age", ".key.age.new")
+"""As a re-wrapped key waits in incoming/, once for each of its two places."""
 
 
 class DayKeys:
@@ -27,20 +26,43 @@ class DayKeys:
         """`mint`: recipient and locked key of a new day; by default made in a child process."""
         self._archive = archive
         self._disk = disk
-        self._mint = mint or self._in_child
+        self._mint = mint or self._minted
         self._known: dict[str, str] = {}
 
-    def recipient(self, day: str, leaves: Leaves, law: Charter, moment: datetime) -> str:
-        """To whom that day's records are sealed. Needs the turn. OSError, SealError."""
+    def recipient(
+        self, day: str, leaves: Leaves, law: Charter, moment: datetime, ours: Callable[[str], bool] = lambda _key: True
+    ) -> str:
+        """To whom that day's records are sealed. Needs the turn. OSError, SealError.
+
+        `ours`: whether a key that is there may be one that was made here. Those that are made ahead are not asked for.
+        """
         if day not in self._known:
-            self._known = {day: self._lookup(day, leaves) or self._make(day, leaves, law, moment)}
+            there = self._lookup(day, leaves)
+            known = there if there and (law.days_ahead or ours(there)) else None
+            self._known = {day: known or self._make(day, leaves, law, moment)}
         return self._known[day]
+
+    def add(self, made: Mapping[str, Minted], leaves: Leaves, moment: datetime) -> None:
+        """New keys, each by its KEY: both halves in both copies, then their leaves. Needs the turn. OSError."""
+        halves = {
+            name: dict(zip(_SUFFIXES, (key.locked, f"{key.recipient}\n".encode()), strict=True))
+            for name, key in made.items()
+        }
+        incoming = self._archive / "incoming"
+        files = {name + suffix: half for name, both in halves.items() for suffix, half in both.items()}
+        for folder in self._folders():
+            write_all(self._disk, {incoming / name: data for name, data in files.items()}, moment)
+            for name in files:
+                self._disk.rename(incoming / name, folder / name)
+            flush_folder(self._disk, folder)
+        leaves.append([Leaf(f"key/{name}", *map(_sha256, both.values())) for name, both in halves.items()], moment)
 
     def mend(self, leaves: Leaves, moment: datetime) -> None:
         """Put a good copy in the place of a lost or damaged one; log what was made and not logged. OSError.
 
         A public half that is gone is logged as gone: nothing that was sealed needs it.
         """
+        self.take_up(leaves)
         for name, leaf in list(leaves.day_keys()):
             for suffix, wanted in zip(_SUFFIXES, (leaf.first, leaf.second), strict=True):
                 self._mend(name + suffix, wanted, moment)
@@ -54,32 +76,56 @@ class DayKeys:
                 self._mend(name + suffix, found, moment)
             leaves.append([Leaf(f"key/{name}", *hashes)], moment)
 
+    def take_up(self, leaves: Leaves) -> None:
+        """Put re-wrapped keys from incoming/ in their places, where the log already says so. Needs the turn. OSError.
+
+        One place after the other, flushed between: at every moment one of the two has them, or incoming/ does.
+        """
+        waiting = {file.name: file for file in (self._archive / "incoming").iterdir()}
+        for folder, suffix in zip(reversed(self._folders()), DRAFTS, strict=True):
+            logged = [
+                (waiting[name + suffix], folder / f"{name}.key.age")
+                for name, leaf in leaves.day_keys()
+                if name + suffix in waiting and _hash(waiting[name + suffix]) == leaf.first
+            ]
+            for draft, target in logged:
+                self._disk.rename(draft, target)
+            if logged:
+                flush_folder(self._disk, folder)
+
     def _lookup(self, day: str, leaves: Leaves) -> str | None:
         """The newest key of that day whose public half still is what the log says."""
-        for name, leaf in reversed(list(leaves.day_keys(day))):
-            for folder in self._folders():
-                try:
-                    written = (folder / f"{name}.pub").read_bytes()
-                except FileNotFoundError:
-                    continue
-                known = ORPHAN not in (leaf.first, leaf.second) and hashlib.sha256(written).hexdigest() == leaf.second
-                if known:
-                    return written.decode().strip()
+        found = (self._sound(name, leaf) for name, leaf in reversed(list(leaves.day_keys(day))))
+        return next(filter(None, found), None)
+
+    def _sound(self, name: str, leaf: Leaf) -> str | None:
+        """The public half of a key, if a copy of it still is what the log says."""
+        for folder in self._folders():
+            try:
+                written = (folder / f"{name}.pub").read_bytes()
+            except FileNotFoundError:
+                continue
+            if ORPHAN not in (leaf.first, leaf.second) and hashlib.sha256(written).hexdigest() == leaf.second:
+                return written.decode().strip()
         return None
 
     def _make(self, day: str, leaves: Leaves, law: Charter, moment: datetime) -> str:
-        recipient, locked = self._mint(law)
         name = self._free(day, leaves)
-        halves = dict(zip(_SUFFIXES, (locked, f"{recipient}\n".encode()), strict=True))
-        incoming = self._archive / "incoming"
-        for folder in self._folders():
-            for suffix, half in halves.items():
-                write_new(self._disk, incoming / (name + suffix), half, moment)
-                self._disk.rename(incoming / (name + suffix), folder / (name + suffix))
-            flush_folder(self._disk, folder)
-        hashes = [hashlib.sha256(half).hexdigest() for half in halves.values()]
-        leaves.append([Leaf(f"key/{name}", *hashes)], moment)
-        return recipient
+        key = self._shared(leaves) if law.days_ahead else Minted(*self._mint(law))
+        self.add({name: key}, leaves, moment)
+        return key.recipient
+
+    def _shared(self, leaves: Leaves) -> Minted:
+        """Where no key is made but at a ceremony and those have run out: the last one, once more, for this day."""
+        for name, leaf in sorted(leaves.day_keys(), reverse=True):
+            recipient = self._sound(name, leaf)
+            for folder in self._folders():
+                if recipient and _hash(folder / f"{name}.key.age") == leaf.first:
+                    return Minted(recipient, (folder / f"{name}.key.age").read_bytes())
+        raise SealError(
+            f"archive {self._archive}: no key that was made ahead is left; nothing was sealed or removed",
+            "make others: `nocontact keys rehearse`",
+        )
 
     def _free(self, day: str, leaves: Leaves) -> str:
         """DAY, else DAY.2, DAY.3 ...: the first that neither the log nor a folder knows."""
@@ -107,30 +153,13 @@ class DayKeys:
     def _folders(self) -> tuple[Path, Path]:
         return self._archive / "keys", self._archive / "keys" / "copy"
 
-    def _in_child(self, law: Charter) -> tuple[str, bytes]:
-        command = [sys.executable, "-m", "nocontactd.archive.mint"]
-        try:
-            child = subprocess.run(
-                command,
-                input="\n".join((law.owner, *law.others)).encode(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=Path(__file__).parents[2],  # where -m looks first: this very package
-                timeout=_PATIENCE,
-                check=True,
-            )
-        except (OSError, subprocess.SubprocessError):
-            raise self._failure() from None
-        recipient, _newline, locked = child.stdout.partition(b"\n")
-        if not _RECIPIENT.fullmatch(recipient.decode("ascii", "replace")) or not locked.startswith(b"age-encryption"):
-            raise self._failure()
-        return recipient.decode(), locked
+    def _minted(self, law: Charter) -> tuple[str, bytes]:
+        [key] = minted(self._archive, law)
+        return key.recipient, key.locked
 
-    def _failure(self) -> SealError:
-        return SealError(
-            f"archive {self._archive}: no key could be made for the day; nothing was sealed or removed",
-            "can this user start `python -m nocontactd.archive.mint`? the next pass tries again",
-        )
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _hash(path: Path) -> str:

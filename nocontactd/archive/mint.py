@@ -1,10 +1,11 @@
-"""A process that lives for one day key: it makes the key, locks it for the holders, says both halves and ends.
+"""A process that lives for new day keys: it makes them, locks each for the holders, says both halves and ends.
 
-The daemon starts it (`python -m nocontactd.archive.mint`), so that no memory of the daemon ever
-held what opens a record. Recipients come on standard input, one a line, the owner's first; the
-public half goes out as the first line, the locked private half follows it.
+The daemon starts it (`python -m nocontactd.archive.mint COUNT`), so that no memory of the daemon
+ever held what opens a record. Recipients come on standard input, one a line, the owner's first;
+a line goes out for each key: the public half, a space, and the locked private half in base64.
 """
 
+import base64
 import resource
 import sys
 
@@ -12,11 +13,12 @@ from nocontactd.archive.keys import mint
 
 
 def main() -> int:
-    """Make one day key."""
+    """Make day keys."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     owner, *others = sys.stdin.read().split()
-    public, locked = mint(owner, others)
-    sys.stdout.buffer.write(public.encode() + b"\n" + locked)
+    for _ in range(int(sys.argv[1])):
+        public, locked = mint(owner, others)
+        sys.stdout.write(f"{public} {base64.b64encode(locked).decode()}\n")
     return 0
 
 

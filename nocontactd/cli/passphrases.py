@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
+from nocontactd.archive.cards import as_typed
 from nocontactd.cli import UsageError, unusable
 from nocontactd.errors import CredentialError
 
@@ -24,14 +25,16 @@ class Passphrases:
     witness: str | None
 
 
-def describe(parser: ArgumentParser) -> None:
-    for holder in HOLDERS:
-        parser.add_argument(
-            f"--{holder}-passphrase-file",
-            metavar="F",
-            type=Path,
-            help=f"read the {holder}'s passphrase from F (one trailing newline is stripped) and ask nothing",
-        )
+def describe(parser: ArgumentParser, *whose: str) -> None:
+    """An option for each of these holders, or for all."""
+    for holder in whose or HOLDERS:
+        option(parser, f"--{holder}-passphrase-file", f"{holder}'s passphrase")
+
+
+def option(parser: ArgumentParser, flag: str, what: str) -> None:
+    """An option that names the file of a secret."""
+    words = f"read the {what} from F (one trailing newline is stripped) and ask nothing"
+    parser.add_argument(flag, metavar="F", type=Path, help=words)
 
 
 def from_files(args: Namespace) -> Passphrases | None:
@@ -39,7 +42,17 @@ def from_files(args: Namespace) -> Passphrases | None:
     files: dict[str, Path | None] = {holder: getattr(args, f"{holder}_passphrase_file") for holder in HOLDERS}
     if not any(files.values()):
         return None
-    return Passphrases(**{holder: _read(file, holder) if file else None for holder, file in files.items()})
+    return Passphrases(**{holder: read(file, f"{holder}'s passphrase") for holder, file in files.items()})
+
+
+def read(file: Path | None, what: str) -> str | None:
+    """What such an option names; None: it was not given. CredentialError, UsageError."""
+    return None if file is None else _read(file, what)
+
+
+def ask_card(prompt: str) -> str:
+    """Ask for a card's words, however they are typed; a passphrase that is no card stays as it is."""
+    return as_typed(ask(prompt))
 
 
 def ask(prompt: str) -> str:
@@ -58,19 +71,19 @@ def ask(prompt: str) -> str:
         raise CredentialError("no passphrase was given; nothing was opened") from None
 
 
-def _read(file: Path, holder: str) -> str:
+def _read(file: Path, what: str) -> str:
     try:
         with file.open("rb") as stream:
             octets = stream.read(_MOST_OCTETS + 1)
     except OSError as problem:
-        raise CredentialError(f"the {holder}'s passphrase cannot be read: {unusable(problem).message}") from None
+        raise CredentialError(f"the {what} cannot be read: {unusable(problem).message}") from None
     if len(octets) > _MOST_OCTETS:
         raise UsageError(f"{file}: too long for a passphrase")
     try:
         text = octets.decode("utf-8")
     except UnicodeDecodeError:
-        raise CredentialError(f"{file}: the {holder}'s passphrase is not UTF-8") from None
+        raise CredentialError(f"{file}: the {what} is not UTF-8") from None
     passphrase = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not passphrase:
-        raise CredentialError(f"{file}: the {holder}'s passphrase is empty")
+        raise CredentialError(f"{file}: the {what} is empty")
     return passphrase

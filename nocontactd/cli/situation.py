@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nocontactd import in_force, state
-from nocontactd.archive.history import ceremony
 from nocontactd.cli import as_service_user
 from nocontactd.errors import ConfigError, NocontactError
 from nocontactd.in_force import InForce
@@ -63,15 +62,6 @@ def load(args: Namespace) -> InForce:
         raise
     place(args)
     return rules
-
-
-def ceremony_remark(archive: Path) -> tuple[str, ...]:
-    """What is to be said of how the keys were made, if anything."""
-    try:
-        unattended = ceremony(archive) == "unattended"
-    except OSError:
-        return ()
-    return ("ceremony: unattended (the keys were made from files; people have not rehearsed them)",) * unattended
 
 
 def belongs_to_another(file: Path, found: Path, uid: int, named: Callable[[str], pwd.struct_passwd]) -> bool:

@@ -4,6 +4,7 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from nocontactd import status
+from nocontactd.archive.reminders import reminders
 from nocontactd.cli import complain, situation
 from nocontactd.config import Config
 from nocontactd.errors import ConfigError
@@ -75,14 +76,14 @@ def _tell(
         print(f"not running: {STOPPED}")
     else:
         print("not healthy")
-    if not running:
-        for remark in situation.ceremony_remark(config.archive) if config else ():
-            print(f"  remark: {visible(remark)}")
-        return
-    for problem in said.problems if said else ():
+    for problem in said.problems if running and said else ():
         print(f"  {visible(problem)}")
-    for source in sources:
+    for source in sources if running else ():
         if not source.healthy:
             print(visible(f"  {source.source}: {source.problem or 'not healthy'}"))
-    for remark in said.remarks if said else ():
+    for remark in (*(said.remarks if running and said else ()), *_reminders(config)):
         print(f"  remark: {visible(remark)}")
+
+
+def _reminders(config: Config | None) -> tuple[str, ...]:
+    return reminders(config.archive, situation.now()) if config else ()

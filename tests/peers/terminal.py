@@ -10,19 +10,29 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PROGRAM = "import sys; from nocontactd.cli import main; sys.exit(main())"
+LIGHT = f"""\
+import pyrage
+from tests.light import light
+pyrage.passphrase.encrypt = light
+{PROGRAM}"""
+"""The same where locking with a passphrase takes 1/256 of the work: only a test has the words for it."""
+ROOT = Path(__file__).parents[2]
+
+
+_HERE = {"PYTHONPATH": str(ROOT)}
 
 
 class Terminal:
     """One command on a terminal of its own; everything that stood on the screen is in `screen`."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str], *words: str) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], *words: str, program: str = PROGRAM) -> None:
         self.screen = ""
         self._read = 0
         self.pid, self._side = pty.fork()
         if self.pid == 0:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores it, and hands that on
             os.chdir(folder)
-            os.execve(sys.executable, [sys.executable, "-c", PROGRAM, *words], {**os.environ, **environ})
+            os.execve(sys.executable, [sys.executable, "-c", program, *words], {**os.environ, **environ, **_HERE})
 
     def expect(self, words: str, patience: float = 60) -> str:
         """Wait until these words come after what was expected before; what stood between."""
@@ -37,6 +47,11 @@ class Terminal:
     def type(self, words: str) -> None:
         """Type a line."""
         os.write(self._side, (words + "\n").encode())
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.end()
 
     def end(self, patience: float = 60) -> int:
         """Wait for the command's end; its exit code."""
