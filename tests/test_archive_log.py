@@ -1,10 +1,14 @@
 """The log as values, held against the published examples of the formats it uses."""
 
 import base64
+import hashlib
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +74,49 @@ def test_a_checkpoint_reads_back_only_for_its_own_log_and_key() -> None:
 def test_the_signature_of_a_witness_beside_ours_is_passed_over() -> None:
     checkpoint, note = signed()
     assert read_checkpoint(f"{note}\u2014 witness AAAA\n".encode(), "PeterNeumann", [NEUMANN_PUBLIC]) == checkpoint
+
+
+def independent(note: str, verifier: str) -> tuple[str, int, bytes]:
+    """C2SP signed-note and tlog-checkpoint, read from their specifications alone: origin, size, root."""
+    name, key_id, key = verifier.split("+", 2)
+    algorithm, public = base64.b64decode(key)[:1], base64.b64decode(key)[1:]
+    assert algorithm == b"\x01"
+    assert hashlib.sha256(name.encode() + b"\n" + algorithm + public).digest()[:4].hex() == key_id
+    body, signatures = note.rsplit("\n\n", 1)
+    (line,) = (line for line in signatures.splitlines() if line.startswith(f"\u2014 {name} "))
+    raw = base64.b64decode(line.split(" ")[2], validate=True)
+    assert raw[:4].hex() == key_id
+    Ed25519PublicKey.from_public_bytes(public).verify(raw[4:], f"{body}\n".encode())
+    origin, size, root, *_extensions = body.split("\n")
+    assert str(int(size)) == size
+    return origin, int(size), base64.b64decode(root, validate=True)
+
+
+def naive(leaves: list[bytes]) -> bytes:
+    """RFC 6962, 2.1."""
+    if len(leaves) < 2:
+        return hashlib.sha256(b"\0" + leaves[0] if leaves else b"").digest()
+    k = 1 << (len(leaves) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + naive(leaves[:k]) + naive(leaves[k:])).digest()
+
+
+@pytest.mark.parametrize("vector", ["new", "filled"])
+def test_an_independent_reader_finds_what_the_published_archives_sign(vector: str) -> None:
+    """Nothing of ours is used: the note, the key in archive.json, and the tree over log/leaves."""
+    archive = Path(__file__).parent / "vectors" / vector
+    verifier = json.loads((archive / "archive.json").read_text())["log_keys"][-1]
+    for folder in ("log", "log/copy"):
+        origin, size, root = independent((archive / folder / "checkpoint").read_text(), verifier)
+        leaves = (archive / folder / "leaves").read_bytes().splitlines()
+        assert (origin, size, root) == (verifier.split("+")[0], len(leaves), naive(leaves))
+
+
+def test_the_independent_reader_reads_the_published_note_too() -> None:
+    """Whose text is no checkpoint: its signature alone is what counts."""
+    with pytest.raises(ValueError, match="not enough values"):
+        independent(f"{SAYING}\n\u2014 PeterNeumann {SIGNATURE}\n", NEUMANN_PUBLIC)
+    with pytest.raises(InvalidSignature):
+        independent(f"{SAYING}!\n\n\u2014 PeterNeumann {SIGNATURE}\n", NEUMANN_PUBLIC)
 
 
 @given(st.data())

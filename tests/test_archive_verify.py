@@ -13,7 +13,8 @@ import pytest
 
 from nocontactd.archive import keys
 from nocontactd.archive.durable import Disk
-from nocontactd.archive.verify import Verification, verify
+from nocontactd.archive.findings import Verification
+from nocontactd.archive.verify import verify
 from nocontactd.errors import DamagedError, NocontactError, SealError
 from tests.another_user import closed
 from tests.archive_fixture import DAY, Made, contents, copy, light, made_archive, memory, noon, seal
@@ -260,10 +261,8 @@ def test_checkpoints_that_a_daemon_may_not_read_stop_it_and_one_of_them_does_not
     assert verify(filled.path).ok
 
 
-def test_the_reserved_places_may_hold_what_they_are_reserved_for(filled: Made) -> None:
+def test_the_cache_may_be_there_and_nothing_else_beside_it(filled: Made) -> None:
     (filled.path / "index" / "2026-11-20.a.age").write_bytes(b"x")
-    (filled.path / "log" / "anchors" / "2026-11-20.tsr").write_bytes(b"x")
-    (filled.path / "log" / "anchors" / "2026-11-20.note").write_bytes(b"x")
     assert verify(filled.path).ok
     (filled.path / "index" / "thoughts.txt").write_bytes(b"x")
     assert verify(filled.path).extra == ("index/thoughts.txt",)
@@ -286,6 +285,9 @@ def test_what_is_newer_than_the_checkpoint_is_in_progress_and_no_fault(made_arch
 DRAFTS = (
     "2026-11-22-000001.age",
     "2026-11-22-1000000.age",
+    "2026-11-22.note.new",
+    "2026-11-22.tsr.new",
+    "0123456789abcdef.note.new",
     "2026-11-22.key.age",
     "2026-11-22.2.pub",
     "2026-11-22.pub.new",

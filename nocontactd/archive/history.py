@@ -100,27 +100,6 @@ def charters(archive: Path) -> Iterator[bytes]:
         raise denied
 
 
-def of_days(archive: Path, days: Collection[str] | None = None) -> dict[str, Leaf]:
-    """The leaves of these (else all) days' records, from whichever copy has them. PermissionError.
-
-    They are believed only as far as verify does.
-    """
-    found: dict[str, Leaf] = {}
-
-    def take(_index: int, leaf: Leaf | None) -> None:
-        if leaf and leaf.day and (days is None or leaf.day in days):
-            found[leaf.subject] = leaf
-
-    for folder in ("log/copy", "log"):
-        try:
-            read(archive / folder / "leaves", (), take)
-        except PermissionError:
-            raise
-        except OSError:
-            continue
-    return found
-
-
 def ceremony(archive: Path) -> str:
     """How the key holders came to be, by the log: `attended` (rehearsed by people) or `unattended`. OSError."""
     last = ""
@@ -129,6 +108,13 @@ def ceremony(archive: Path) -> str:
         if leaf and leaf.subject == charter.NAME and leaf.second.startswith("ceremony:"):
             last = leaf.second.removeprefix("ceremony:")
     return last
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """Each line of one copy of the leaves, without its newline; what is not a whole line is not there. OSError."""
+    for line in lines(_pieces(path)):
+        if line.endswith(b"\n"):
+            yield line[:-1]
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

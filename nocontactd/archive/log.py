@@ -10,8 +10,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from nocontactd.archive.proof import leaf_hash, node_hash
+
 ORPHAN = "-"
 """Third field of a record that was never acknowledged; second or third of what is not there."""
+
+ED25519 = b"\1"
+"""C2SP signed-note: the number of the algorithm."""
 
 RECORD = re.compile(r"(\d{4}-\d\d-\d\d)/(\d{6,})")
 KEY = re.compile(r"key/(\d{4}-\d\d-\d\d)(?:\.(\d+))?")
@@ -67,9 +72,9 @@ class Tree:
 
     def add(self, line: bytes) -> None:
         """One more leaf: a line without its newline."""
-        node, height = hashlib.sha256(b"\0" + line).digest(), 0
+        node, height = leaf_hash(line), 0
         while self._peaks and self._peaks[-1][0] == height:
-            node = hashlib.sha256(b"\1" + self._peaks.pop()[1] + node).digest()
+            node = node_hash(self._peaks.pop()[1], node)
             height += 1
         self._peaks.append((height, node))
         self.size += 1
@@ -80,7 +85,7 @@ class Tree:
             return hashlib.sha256().digest()
         node = self._peaks[-1][1]
         for _height, peak in reversed(self._peaks[:-1]):
-            node = hashlib.sha256(b"\1" + peak + node).digest()
+            node = node_hash(peak, node)
         return node
 
 
@@ -102,67 +107,101 @@ class Signer:
 
     def __init__(self, written: str) -> None:
         """ValueError: it is no such key."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
         try:
             private, key, self.name, _hash, encoded = written.strip().split("+", 4)
             seed = base64.b64decode(encoded, validate=True)
-            if (private, key, seed[0]) != ("PRIVATE", "KEY", 1):
+            if (private, key, seed[:1]) != ("PRIVATE", "KEY", ED25519):
                 raise ValueError
-            self._key = Ed25519PrivateKey.from_private_bytes(seed[1:])
+            public = ED25519 + public_half(seed[1:])
         except (ValueError, IndexError):
             raise ValueError("not a log key") from None
-        public = b"\1" + self._key.public_key().public_bytes_raw()
-        self._id = _key_id(self.name, public)
+        self._seed = seed[1:]
+        self._id = key_id(self.name, public)
         self.verifier = f"{self.name}+{self._id.hex()}+{base64.b64encode(public).decode()}"
         """The public half, as archive.json lists it."""
 
     def sign(self, text: str) -> str:
         """A signed note: the text, which ends with a newline, a blank line, the signature."""
-        signature = base64.b64encode(self._id + self._key.sign(text.encode())).decode()
-        return f"{text}\n\u2014 {self.name} {signature}\n"
+        return f"{text}\n{signature_line(self.name, self._id + sign(self._seed, text.encode()))}"
 
 
 def new_key(name: str, seed: bytes) -> str:
     """A private log key for a log of this name, of 32 random bytes."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    identity = key_id(name, ED25519 + public_half(seed)).hex()
+    return f"PRIVATE+KEY+{name}+{identity}+{base64.b64encode(ED25519 + seed).decode()}"
 
-    public = b"\1" + Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
-    encoded = base64.b64encode(b"\1" + seed).decode()
-    return f"PRIVATE+KEY+{name}+{_key_id(name, public).hex()}+{encoded}"
+
+def split_note(note: bytes) -> tuple[Checkpoint, str, list[str]]:
+    """What a signed note says, the text that is signed, and its signatures' lines. Nobody's signature is verified.
+
+    ValueError: it is no checkpoint.
+    """
+    text, end, signatures = note.decode().partition("\n\n")
+    origin, size, root = text.split("\n")[:3]
+    checkpoint = Checkpoint(origin, int(size), base64.b64decode(root, validate=True))
+    if not end or checkpoint.size < 0 or len(checkpoint.root) != hashlib.sha256().digest_size:
+        raise ValueError("not a checkpoint")
+    return checkpoint, f"{text}\n", signatures.split("\n")[:-1]
 
 
 def read_checkpoint(note: bytes, origin: str, verifiers: Iterable[str]) -> Checkpoint:
     """What a signed note says. ValueError: no key of `verifiers` signed it, or it is of another log."""
     try:
-        text, signatures = note.decode().split("\n\n", 1)
-        said, size, root = text.split("\n")[:3]
-        checkpoint = Checkpoint(said, int(size), base64.b64decode(root, validate=True))
-        pairs = [(line, verifier) for line in signatures.split("\n")[:-1] for verifier in verifiers]
-        signed = any(_signed(text + "\n", line, verifier) for line, verifier in pairs)
+        checkpoint, text, lines = split_note(note)
+        good = any(_signed(text, line, verifier) for line in lines for verifier in verifiers)
     except ValueError:
-        signed = False
-    if not signed or said != origin or len(checkpoint.root) != hashlib.sha256().digest_size:
+        good = False
+    if not good or checkpoint.origin != origin:
         raise ValueError("not a checkpoint of this log")
     return checkpoint
 
 
-def _signed(text: str, line: str, verifier: str) -> bool:
+def signature_line(name: str, signature: bytes) -> str:
+    """One line at the end of a signed note; the signature begins with its key's id."""
+    return f"\u2014 {name} {base64.b64encode(signature).decode()}\n"
+
+
+def key_id(name: str, public: bytes) -> bytes:
+    """C2SP signed-note: four octets, of the name and the public key with the number of its algorithm before it."""
+    return hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+
+
+def public_half(seed: bytes) -> bytes:
+    """Ed25519, 32 octets of 32. ValueError."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def sign(seed: bytes, message: bytes) -> bytes:
+    """Ed25519, 64 octets."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+
+def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether this is the signature (Ed25519) of the owner of that public half."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
+def _signed(text: str, line: str, verifier: str) -> bool:
+    """A witness may have signed too, in whatever way: only this very key's line counts. ValueError."""
     name, _hash, encoded = verifier.split("+", 2)
     public = base64.b64decode(encoded, validate=True)
     start = f"\u2014 {name} "
-    if not line.startswith(start):  # a witness may have signed too, in whatever way
+    if not line.startswith(start):
         return False
     try:
         raw = base64.b64decode(line.removeprefix(start), validate=True)
-        Ed25519PublicKey.from_public_bytes(public[1:]).verify(raw[4:], text.encode())
-    except (ValueError, InvalidSignature):
+    except ValueError:
         return False
-    return line == f"{start}{base64.b64encode(_key_id(name, public) + raw[4:]).decode()}"
-
-
-def _key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + public).digest()[:4]
+    whole = signature_line(name, key_id(name, public) + raw[4:])  # base64 can be written in more ways than one
+    return f"{line}\n" == whole and is_signed(public[1:], text.encode(), raw[4:])

@@ -15,7 +15,7 @@ class LogKey:
     """The file `log.key`."""
 
     def __init__(self, path: Path, disk: Disk, entropy: Callable[[int], bytes]) -> None:
-        self._path = path
+        self.path = path
         self._disk = disk
         self._entropy = entropy
         self._signer: Signer | None = None
@@ -23,23 +23,23 @@ class LogKey:
     def signer(self, origin: str, moment: datetime) -> Signer:
         """The key for the log of this name: the one that is there, else a new one. SealError."""
         if self._signer is None or self._signer.name != origin:
-            with refusals(self._path.parent, "state"):
+            with refusals(self.path.parent, "state"):
                 self._signer = self._found(origin) or self._made(origin, moment)
         return self._signer
 
     def _found(self, origin: str) -> Signer | None:
         try:
-            found = Signer(self._path.read_text("ascii", "replace"))
+            found = Signer(self.path.read_text("ascii", "replace"))
         except (FileNotFoundError, ValueError):
             return None
         return found if found.name == origin else None
 
     def _made(self, origin: str, moment: datetime) -> Signer:
-        if self._path.exists():  # another archive's, or unreadable: not ours to destroy
-            self._disk.rename(self._path, self._path.with_name(f"{self._path.name}.{self._entropy(4).hex()}"))
+        if self.path.exists():  # another archive's, or unreadable: not ours to destroy
+            self._disk.rename(self.path, self.path.with_name(f"{self.path.name}.{self._entropy(4).hex()}"))
         written = new_key(origin, self._entropy(32))
-        draft = self._path.with_name(self._path.name + ".new")
+        draft = self.path.with_name(self.path.name + ".new")
         write_new(self._disk, draft, f"{written}\n".encode(), moment)
-        self._disk.rename(draft, self._path)
-        flush_folder(self._disk, self._path.parent)
+        self._disk.rename(draft, self.path)
+        flush_folder(self._disk, self.path.parent)
         return Signer(written)

@@ -3,19 +3,27 @@
 A message whose reservation outlived its process is asked for by that name (`recall`): were the
 name given to another record meanwhile, the message would be removed unsealed. So the highest
 number given out stands in the state directory, beside the ledger whose reservations it guards;
-whoever loses the one has lost the other.
+whoever loses the one has lost the other. Beside it stand the log as it was then, with which an older
+copy of the archive does not begin, and the key of the day, in whose place a stranger may put another.
 """
 
+import hashlib
 import os
 import re
 from datetime import datetime
 from pathlib import Path
 
+from nocontactd.archive import history
 from nocontactd.archive.durable import Disk, flush_folder, refusals, round_time
 from nocontactd.archive.leaves import Leaves
-from nocontactd.archive.log import RECORD
+from nocontactd.archive.log import RECORD, Checkpoint
 
-_LINE = re.compile(r"(\d{4}-\d\d-\d\d) (\d{12})\n")
+NAMES = "names"
+"""The file, beside the log's key in the state directory."""
+_LINE = re.compile(r"^(\d{4}-\d\d-\d\d) (\d{12})\n", re.MULTILINE)
+_LOG = re.compile(r"^log (\S+) (\d{12}) ([0-9a-f]{64})\n", re.MULTILINE)
+_KEY = re.compile(r"^key (\d{4}-\d\d-\d\d) ([0-9a-f]{64})\n", re.MULTILINE)
+_BACK = re.compile(r"^back (\d{4}-\d\d-\d\d)\n", re.MULTILINE)
 _KEPT = 8
 """Days remembered: a clock that was set back and forth finds its numbers again."""
 
@@ -28,9 +36,27 @@ class Names:
         self._mark = mark
         self._disk = disk
         self._highest: dict[str, int] = {}
+        self.back = ""
+        """The day on which the archive was found to be an older copy, or another one, than what was sealed to."""
 
-    def give(self, count: int, leaves: Leaves, moment: datetime) -> tuple[str, ...]:
-        """`count` names of that moment's day (UTC), in order. SealError, OSError: none was given."""
+    def compare(self, origin: str, moment: datetime) -> None:
+        """Look whether the log of this name still begins with what stood there when a name was last given. OSError."""
+        said = known(self._mark, origin)
+        found = _BACK.search(_text(self._mark))
+        self.back = found[1] if found else ""
+        if said and not history.read(self._archive / "log" / "leaves", {said.size}).extends(said):
+            self.back = self.back or moment.strftime("%Y-%m-%d")
+
+    def ours(self, day: str, recipient: str) -> bool:
+        """Whether this key that is there may be that day's: for today's, it must be the one used last. OSError."""
+        last = _KEY.search(_text(self._mark))
+        return not last or day < last[1] or (day, _sha256(recipient)) == last.groups()
+
+    def give(self, count: int, leaves: Leaves, moment: datetime, origin: str, recipient: str) -> tuple[str, ...]:
+        """`count` names of that moment's day (UTC), in order, to be sealed to this key. SealError, OSError: none.
+
+        What stands in the file from then on is the log of that name as it is now, and the key of the latest day.
+        """
         day = moment.strftime("%Y-%m-%d")
         given = self._given()
         names = self._after(day, given.get(day, 0), count, leaves)
@@ -39,7 +65,10 @@ class Names:
             names = self._after(day, given.get(day, 0), count, leaves)
         top = _number(names[-1]) if names else self._highest[day]
         with refusals(self._mark.parent, "state"):
-            self._give(given | {day: top}, day, moment)
+            log = f"log {origin} {leaves.tree.size:012d} {leaves.tree.root().hex()}\n"
+            last = _KEY.search(_text(self._mark))
+            key = last[0] if last and day < last[1] else f"key {day} {_sha256(recipient)}\n"
+            self._give(given | {day: top}, day, log + key, moment)
         self._highest[day] = top
         return names
 
@@ -54,18 +83,15 @@ class Names:
         return self._archive / "mail" / f"{name}.age"
 
     def _given(self) -> dict[str, int]:
-        try:
-            lines = _LINE.findall(self._mark.read_text("ascii", "replace"))
-        except FileNotFoundError:
-            return {}
         given: dict[str, int] = {}
-        for day, number in lines:
+        for day, number in _LINE.findall(_text(self._mark)):
             given[day] = max(int(number), given.get(day, 0))
         return given
 
-    def _give(self, given: dict[str, int], day: str, moment: datetime) -> None:
+    def _give(self, given: dict[str, int], day: str, rest: str, moment: datetime) -> None:
         kept = [day, *sorted(given.keys() - {day}, reverse=True)][:_KEPT]
-        lines = [f"{known} {given[known]:012d}\n" for known in kept]
+        lines = [*(f"{each} {given[each]:012d}\n" for each in kept), rest]
+        lines += [f"back {self.back}\n"] if self.back else []
         new = not self._mark.exists()
         fd = self._disk.create(self._mark) if new else os.open(self._mark, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -83,6 +109,25 @@ class Names:
             return [_number(f"{day}/{path.stem}") for path in folder.iterdir()]
         except FileNotFoundError:
             return []
+
+
+def known(mark: Path, origin: str) -> Checkpoint | None:
+    """The log of this name as it was when a record's name was last given; None: the file does not say. OSError."""
+    found = _LOG.search(_text(mark))
+    if not found or found[1] != origin:
+        return None
+    return Checkpoint(origin, int(found[2]), bytes.fromhex(found[3]))
+
+
+def _text(mark: Path) -> str:
+    try:
+        return mark.read_text("ascii", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _sha256(recipient: str) -> str:
+    return hashlib.sha256(recipient.encode()).hexdigest()
 
 
 def _number(name: str) -> int:

@@ -14,8 +14,11 @@ from nocontactd.archive.charter import Charter
 from nocontactd.archive.durable import Disk, flush_folder, put, write_new
 from nocontactd.archive.history import charters, reading
 from nocontactd.archive.leaves import Leaves
-from nocontactd.archive.log import ORPHAN, Leaf
+from nocontactd.archive.log import FILE, KEY, ORPHAN, Leaf
 from nocontactd.errors import DamagedError, SealError
+
+REPLACED = "holders:replaced"
+"""Why archive.json changed: another therapist or witness. What belongs to it waits in incoming/ beside it."""
 
 
 def places(archive: Path, name: str) -> tuple[Path, Path]:
@@ -63,11 +66,43 @@ def amend(archive: Path, leaves: Leaves, changed: Charter, why: str, disk: Disk,
 
 def mend(archive: Path, leaves: Leaves, disk: Disk, moment: datetime) -> None:
     """Where one copy is what the log says, both are. Needs the turn. OSError."""
+    _go_on(archive, leaves, moment)
     for leaf in list(leaves.files()):
         for data in _candidates(archive, leaf.subject):
             if leaf.first != ORPHAN and hashlib.sha256(data).hexdigest() == leaf.first:
                 place(archive, leaf.subject, data, disk, moment)
                 break
+
+
+def _go_on(archive: Path, leaves: Leaves, moment: datetime) -> None:
+    """Log what a change of holders that has begun did not come to log: all that waits in incoming/ with its law.
+
+    It was durable there before the law's leaf, so it is whole.
+    """
+    incoming = archive / "incoming"
+    law = leaves.last(charter.NAME)
+    if not law or law.second != REPLACED or _sha256(_read(incoming / charter.NAME)) != law.first:
+        return
+    waiting = {subject: path for path in incoming.iterdir() if (subject := _subject(path.name, leaves))}
+    found = []
+    for subject, path in waiting.items():
+        known, sha256 = leaves.last(subject), _sha256(_read(path))
+        if sha256 and sha256 != (known.first if known else ""):
+            found.append(Leaf(subject, sha256, known.second if known else ORPHAN))
+    if found:
+        leaves.append(found, moment)
+
+
+def _subject(draft: str, leaves: Leaves) -> str:
+    """Of what a file in incoming/ is the next version: a key that is known, a holder; "" for anything else."""
+    key = "key/" + draft.removesuffix(".new").removesuffix(".key.age")
+    if KEY.fullmatch(key):
+        return key if leaves.last(key) else ""
+    return f"holders/{draft}" if FILE.fullmatch(f"holders/{draft}") else ""
+
+
+def _sha256(data: bytes | None) -> str:
+    return "" if data is None else hashlib.sha256(data).hexdigest()
 
 
 def _candidates(archive: Path, name: str) -> Iterator[bytes]:

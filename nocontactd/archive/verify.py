@@ -1,195 +1,108 @@
 """Is the archive whole and unaltered? Needs no key, changes nothing, and goes on over damage.
 
-Every file must be what its last leaf says, every leaf must be under a signed checkpoint, and
-nothing else may be there. What a running daemon adds meanwhile is in progress, and no fault; what
-this user may not read is no fault of the archive either, and ends it.
+Every file must be what its last leaf says, every leaf must be under a signed checkpoint, the log must
+begin with what every checkpoint kept elsewhere signs, and nothing else may be there. What a running
+daemon adds meanwhile is in progress, and no fault; what this user may not read is no fault of the
+archive either, and ends it.
 """
 
 import os
 import re
-import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from nocontactd.archive import charter, history
-from nocontactd.archive.charter import Charter
+from nocontactd.archive import charter
+from nocontactd.archive.anchored import anchored
+from nocontactd.archive.believed import Expected, compare, read_copy, read_log
 from nocontactd.archive.durable import digest
-from nocontactd.archive.history import History, charters, listed, reading
+from nocontactd.archive.findings import Findings, Verification
+from nocontactd.archive.history import charters, listed, reading
 from nocontactd.archive.lock import flocked
-from nocontactd.archive.log import KEY, ORPHAN, Checkpoint, Leaf
-from nocontactd.archive.pinned import places
+from nocontactd.archive.log import ORPHAN
+from nocontactd.archive.outside import Kept
 from nocontactd.errors import DamagedError
 
 _NEVER_LOGGED = re.compile(r"log/(copy/)?(leaves|checkpoint)|log/anchors/[^/]+\.(tsr|note)|index/[^/]+\.[ab]\.age")
 _FOLDER = re.compile(r"holders|keys|keys/copy|incoming|mail|mail/\d{4}-\d\d-\d\d|index|log|log/copy|log/anchors")
 _DRAFT = re.compile(
-    r"incoming/(\d{4}-\d\d-\d\d(-\d{6,}\.age|(\.\d+)?\.(key\.age|pub))"
-    r"|leaves|checkpoint|archive\.json|README\.txt|(owner|therapist|witness)\.age)(\.new)?"
+    r"incoming/(\d{4}-\d\d-\d\d(-\d{6,}\.age|(\.\d+)?\.(key\.age|pub)|\.(note|tsr))|[0-9a-f]{16}\.note"
+    r"|leaves|checkpoint|archive\.json|README\.txt|(owner(-recovery)?|therapist|witness)\.age)(\.new)?"
 )
 """What a daemon writes there, or a dead one left: the next start clears it. Anything else is a stranger's."""
 _PATIENCE = 5.0
 """Seconds to wait for whoever appends just now, before a file without a leaf is called extra."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """Paths inside the archive (`mail/2026-11-22/000001.age`, `log/checkpoint`), sorted, by what is the matter."""
-
-    ok: bool
-    """Nothing is damaged, missing or extra."""
-    damaged: tuple[str, ...]
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
-    in_progress: tuple[str, ...]
-    """Newer than the last checkpoint, or being written just now."""
-
-
-@dataclass(slots=True)
-class _Findings:
-    """Names as they are found."""
-
-    damaged: set[str] = field(default_factory=set)
-    missing: set[str] = field(default_factory=set)
-    extra: set[str] = field(default_factory=set)
-    in_progress: set[str] = field(default_factory=set)
-
-    def close(self) -> Verification:
-        lists = (tuple(sorted(names)) for names in (self.damaged, self.missing, self.extra, self.in_progress))
-        return Verification(not (self.damaged or self.missing or self.extra), *lists)
-
-
-_Expected = dict[str, tuple[str, int]]
-"""Of each file: its SHA-256 by the log, and the index of the leaf that says so."""
-
-
-def verify(path: Path, progress: Callable[[int, int], None] | None = None) -> Verification:
+def verify(
+    path: Path,
+    progress: Callable[[int, int], None] | None = None,
+    kept: Mapping[str, Kept] | None = None,
+    ca_file: Path | None = None,
+) -> Verification:
     """Check every file of the archive at `path` against its log, and the log against its signature.
 
-    `progress(done, all)` is called with counts of files. DamagedError: there is no archive there at all.
-    NocontactError: this user may not read all of it.
+    `progress(done, all)` is called with counts of files. `kept`: checkpoints from outside, by what to call them.
+    `ca_file`: whose time-stamps are believed, if not those that this system trusts.
+    DamagedError: there is no archive there at all. NocontactError: this user may not read all of it.
     """
     with reading(path):
         if not listed(path):
             raise DamagedError(
                 f"archive {path}: there is no archive here", "see `archive:` in the configuration; is its disk mounted?"
             )
-        return _verify(path, progress)
+        return _verify(path, progress or (lambda _done, _all: None), kept or {}, ca_file)
 
 
-def _verify(path: Path, progress: Callable[[int, int], None] | None) -> Verification:
+def _verify(
+    path: Path, progress: Callable[[int, int], None], kept: Mapping[str, Kept], ca_file: Path | None
+) -> Verification:
     """PermissionError."""
-    found = _Findings()
-    signed, expected = _check_log(path, found)
-    strangers = set(_files(path, found)) - _due(expected)
-    _check_files(path, expected, signed, found, progress or (lambda _done, _all: None))
-    if expected:  # without any log nothing can be told from anything, and that has been said
+    found = Findings()
+    if not (path / charter.NAME).exists():
+        found.missing.add(charter.NAME)
+    laws = [charter.parse(data) for data in charters(path)]
+    anchors = anchored(path, laws, ca_file)
+    log = read_log(path, laws, anchors.checkpoints | {name: one.checkpoint for name, one in kept.items()}, found)
+    compare(log, anchors, kept, laws, found)
+    strangers = set(_files(path, found)) - _due(log.expected)
+    _check_files(path, log.expected, log.signed, found, progress)
+    if log.expected:  # without any log nothing can be told from anything, and that has been said
         _name_strangers(path, strangers, found)
     return found.close()
 
 
-def _check_log(path: Path, found: _Findings) -> tuple[int, _Expected]:
-    """How many leaves are signed for, and what the log expects of each file.
-
-    The checkpoints are read first: a copy that grows meanwhile still begins with what they sign.
-    Of two copies the one that is as signed is believed, and the other for what only it has.
-    """
-    if not (path / charter.NAME).exists():
-        found.missing.add(charter.NAME)
-    laws = [charter.parse(data) for data in charters(path)]
-    second = _checkpoint(path, "log/copy/checkpoint", laws, found)
-    first = _checkpoint(path, "log/checkpoint", laws, found)
-    said = [one for one in (first, second) if one]
-    latest = max((one.size for one in said), default=0)
-    sound: _Expected = {}
-    doubtful: _Expected = {}
-    for name, needed in (("log/leaves", latest), ("log/copy/leaves", second.size if second else latest)):
-        expected: _Expected = {}
-        copy = _read_copy(path, name, {one.size for one in said}, expected, found)
-        if copy and copy.size >= needed and all(copy.extends(one) for one in said if one.size <= copy.size):
-            if copy.torn or copy.size < latest:  # being written, or lagging behind the first copy as it may
-                found.in_progress.add(name)
-            sound = expected | sound
-        elif copy:
-            found.damaged.add(name)
-            doubtful = expected | doubtful
-    return latest, doubtful | sound
-
-
-def _checkpoint(path: Path, name: str, laws: list[Charter], found: _Findings) -> Checkpoint | None:
-    said = next(filter(None, (history.checkpoint(path / name, law) for law in laws)), None)
-    if not said:
-        (found.damaged if (path / name).exists() else found.missing).add(name)
-    return said
-
-
-def _read_copy(path: Path, name: str, sizes: set[int], expected: _Expected, found: _Findings) -> History | None:
-    def take(index: int, leaf: Leaf | None) -> None:
-        if leaf is None:
-            found.damaged.add(name)
-        elif leaf.day:  # a record is logged once: a later line about it is no news of it
-            expected.setdefault(f"mail/{leaf.subject}.age", (leaf.first, index))
-        else:
-            expected.update((file, (sha256, index)) for file, sha256 in _named(leaf))
-
-    try:
-        return history.read(path / name, sizes, take)
-    except FileNotFoundError:
-        found.missing.add(name)
-    except PermissionError:
-        raise
-    except OSError:
-        found.damaged.add(name)
-    return None
-
-
-def _named(leaf: Leaf) -> Iterator[tuple[str, str]]:
-    """The files that a leaf is about, if not a record, each with its hash."""
-    if KEY.fullmatch(leaf.subject):
-        for suffix, sha256 in ((".key.age", leaf.first), (".pub", leaf.second)):
-            for folder in ("keys", "keys/copy"):
-                yield f"{folder}/{leaf.subject.removeprefix('key/')}{suffix}", sha256
-    else:
-        for place in places(Path(), leaf.subject):
-            yield place.as_posix(), leaf.first
-
-
-def _due(expected: _Expected) -> set[str]:
+def _due(expected: Expected) -> set[str]:
     return {file for file, (sha256, _index) in expected.items() if sha256 != ORPHAN}
 
 
-def _files(path: Path, found: _Findings) -> Iterator[str]:
+def _files(path: Path, found: Findings, folder: str = "") -> Iterator[str]:
     """Every file below the archive. What is neither a file nor one of its folders does not belong there."""
-
-    def unreadable(problem: OSError) -> None:
-        if isinstance(problem, PermissionError):
-            raise problem
-        found.damaged.add(Path(problem.filename).relative_to(path).as_posix())
-
-    for root, folders, files in os.walk(path, onerror=unreadable):
-        for entry in (Path(root) / name for name in (*folders, *files)):
-            place = entry.relative_to(path).as_posix()
-            kind = _kind(entry)
-            if kind == stat.S_IFREG and _DRAFT.fullmatch(place):
-                found.in_progress.add(place)
-            elif kind == stat.S_IFREG:
-                yield place
-            elif kind and not (kind == stat.S_IFDIR and _FOLDER.fullmatch(place)):
-                found.extra.add(place)
-
-
-def _kind(entry: Path) -> int:
-    """stat.S_IFREG and the like, of a link itself; 0: it is gone again. PermissionError."""
     try:
-        return stat.S_IFMT(entry.lstat().st_mode)
+        entries = list(os.scandir(path / folder))
     except PermissionError:
         raise
+    except FileNotFoundError:
+        return  # gone meanwhile
     except OSError:
-        return 0
+        found.damaged.add(folder)
+        return
+    for entry in entries:
+        place = f"{folder}/{entry.name}" if folder else entry.name
+        if entry.is_file(follow_symlinks=False):
+            if _DRAFT.fullmatch(place):
+                found.in_progress.add(place)
+            else:
+                yield place
+        elif not entry.is_dir(follow_symlinks=False):
+            found.extra.add(place)
+        elif _FOLDER.fullmatch(place):
+            yield from _files(path, found, place)
+        else:
+            found.extra.add(place)
 
 
 def _check_files(
-    path: Path, expected: _Expected, signed: int, found: _Findings, progress: Callable[[int, int], None]
+    path: Path, expected: Expected, signed: int, found: Findings, progress: Callable[[int, int], None]
 ) -> None:
     for done, (file, (sha256, index)) in enumerate(sorted(expected.items()), 1):
         progress(done, len(expected))
@@ -210,15 +123,15 @@ def _check_files(
             found.in_progress.add(file)
 
 
-def _name_strangers(path: Path, strangers: set[str], found: _Findings) -> None:
+def _name_strangers(path: Path, strangers: set[str], found: Findings) -> None:
     """What has no leaf is extra, unless it has got one meanwhile: looked at again while nobody appends."""
     strangers = {file for file in strangers if not _NEVER_LOGGED.fullmatch(file)}
     if not strangers:
         return
-    later: _Expected = {}
+    later: Expected = {}
     quiet = _quiet(path)
     try:
-        _read_copy(path, "log/leaves", set(), later, _Findings())
+        read_copy(path, "log/leaves", set(), later, Findings())
         strangers = {file for file in strangers if (path / file).exists()}
     finally:
         if quiet is not None:

@@ -9,10 +9,11 @@ _WIDTH = 30
 class Bar:
     """Call it with what is done and what there is; leaving the context wipes it."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        """`quiet`: show nothing, for something else is written to the terminal meanwhile."""
         self._title = title
         self._shown = -1
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr.isatty() and not quiet
 
     def __call__(self, done: int, whole: int) -> None:
         percent = 100 * done // whole if whole else 100
