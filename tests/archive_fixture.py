@@ -4,11 +4,7 @@ def test_something(made_archive: Made) -> None:      # from tests.archive_fixtur
     sealer = made_archive.sealer(now)
 """
 
-import base64
-import hashlib
-import hmac
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -17,16 +13,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from nocontactd.archive.durable import Disk
+from nocontactd.archive.format import COVER
 from nocontactd.archive.keys import FOLDERS, mint
 from nocontactd.archive.seal import Archive
 from nocontactd.archive.unseal import Opened, Opener
 from nocontactd.errors import DamagedError
 from nocontactd.model import Author, Channel, Disposition, Envelope, MessageRef, Original, Part, Receipt, Verdict
+from tests.light import light
+
+__all__ = ["light"]
 
 VECTORS = Path(__file__).parent / "vectors"
 OWNER = "correct horse battery staple of the owner"
@@ -34,25 +31,6 @@ THERAPIST = "walnut harbor velvet lantern oyster meadow piano"
 WITNESS = "pretzel glacier tugboat almond saffron kayak zebra"
 DAY = "2026-11-22"
 VERDICT = Verdict(Disposition.SEAL, "listed", "ex@abuser.example", "From")
-
-
-def light(text: bytes, phrase: str) -> bytes:
-    """Lock with a passphrase as age does, at 1/256 of the work: nobody's secret hangs on a test's passphrase."""
-    file_key, salt, nonce = (secrets.token_bytes(16) for _ in range(3))
-    wrap = hashlib.scrypt(phrase.encode(), salt=b"age-encryption.org/v1/scrypt" + salt, n=1 << 10, r=8, p=1, dklen=32)
-    stanza = ChaCha20Poly1305(wrap).encrypt(bytes(12), file_key, None)
-    header = f"age-encryption.org/v1\n-> scrypt {_base64(salt)} 10\n{_base64(stanza)}\n---".encode()
-    mac = hmac.digest(_hkdf(file_key, b"", b"header"), header, "sha256")
-    payload = ChaCha20Poly1305(_hkdf(file_key, nonce, b"payload")).encrypt(bytes(11) + b"\1", text, None)
-    return header + f" {_base64(mac)}\n".encode() + nonce + payload
-
-
-def _hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:
-    return HKDF(SHA256(), 32, salt or None, info).derive(key)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode().rstrip("=")
 
 
 def noon() -> datetime:
@@ -96,7 +74,11 @@ class Made:
         return Opener(self.path, identity("owner"), identity(second))
 
     def opened(self, *days: str) -> list[Opened]:
-        """Every record; a damaged one fails the test."""
+        """Every record but covers; a damaged one fails the test."""
+        return [item for item in self.all_opened(*days) if item.kind != COVER]
+
+    def all_opened(self, *days: str) -> list[Opened]:
+        """Every record, and those that fill up a day, too."""
         found = list(self.opener().messages(days or self.opener().days()))
         assert [item for item in found if isinstance(item, DamagedError)] == []
         return [item for item in found if isinstance(item, Opened)]

@@ -1,6 +1,7 @@
 """Whatever kills a process that seals: what was acknowledged is there, and the next start puts the rest in order."""
 
 import errno
+import itertools
 import os
 import random
 import re
@@ -11,16 +12,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from nocontactd.archive.durable import Disk
 from nocontactd.archive.verify import verify
-from nocontactd.errors import NocontactError, SealError
+from nocontactd.errors import DamagedError, NocontactError, SealError
 from nocontactd.model import MessageRef, Receipt
 from tests import archive_fixture
-from tests.archive_fixture import VERDICT, Clock, Made, RecordingDisk, made_archive, memory, original, ref, seal
+from tests.archive_fixture import VERDICT, Clock, Made, RecordingDisk, made_archive, memory, noon, original, ref, seal
 from tests.fuse import Died, Fuse
 from tests.peers import missing
 from tests.powercut import ForgetfulDisk
@@ -152,6 +154,17 @@ def test_a_power_cut_at_any_step_loses_nothing_that_was_acknowledged(memory: Pat
     assert list(_cuts(memory, seed, lambda _path: False)) == []
 
 
+@pytest.mark.soak
+def test_3000_states_after_a_power_cut_lose_nothing_that_was_acknowledged(memory: Path) -> None:
+    states: list[str] = []
+    for seed in itertools.count(3):
+        place = _below(memory, f"seed-{seed}")
+        assert list(_cuts(place, seed, lambda _path: False, states)) == []
+        shutil.rmtree(place)
+        if len(states) >= 3000:
+            break
+
+
 @pytest.mark.parametrize(
     ("forgotten", "which"),
     [
@@ -166,8 +179,8 @@ def test_each_of_the_three_flushes_is_needed(memory: Path, forgotten: str, which
     assert any(problem for seed in range(3) for problem in _cuts(memory, seed, which)), forgotten
 
 
-def _cuts(memory: Path, seed: int, leave_out: Callable[[Path], bool]) -> Iterator[str]:
-    """Cut the power at every step of sealing a few messages; what went wrong at each."""
+def _cuts(memory: Path, seed: int, leave_out: Callable[[Path], bool], states: list[str] | None = None) -> Iterator[str]:
+    """Cut the power at every step of sealing a few messages; what went wrong at each. `states`: what was tried."""
     groups = (1, 2, 1)
     chance = random.Random(seed)
     whole, counting = _forgetful(_below(memory, f"whole-{seed}"), seed)
@@ -178,6 +191,8 @@ def _cuts(memory: Path, seed: int, leave_out: Callable[[Path], bool]) -> Iterato
         life = Life()
         life.live(made, disk, groups, Clock())
         disk.survive(found, chance)
+        if states is not None:
+            states.append(found.name)
         try:
             put_in_order(Made(found / "archive", found / "state" / "log.key"), life, Clock())
         except (AssertionError, NocontactError) as problem:
@@ -272,6 +287,28 @@ def test_a_disk_that_fails_at_any_step_is_told_and_the_same_process_goes_on(
     assert told > counting.calls // 3
 
 
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_message_of_several_pieces_is_whole_or_refused_whichever_write_fails(memory: Path, code: int) -> None:
+    octets = random.Random(4).randbytes(200_000)
+    counting = FailingDisk(0, 0, code)
+    seal(archive_fixture.copy(_below(memory, "whole")).archive(disk=counting), [octets])
+    refused = 0
+    for at in range(1, counting.calls + 1):
+        made = archive_fixture.copy(_below(memory, str(at)))
+        archive = made.archive(disk=FailingDisk(at, 1, code))
+        receipts: tuple[Receipt, ...] = ()
+        try:
+            receipts = seal(archive, [octets])
+        except SealError:
+            refused += 1
+        archive.close()
+        made.sealer().close()
+        kept = [item.record for item in made.opened() if item.logged and item.original == octets]
+        assert kept == [receipt.record for receipt in receipts], at
+        assert verify(made.path).ok, at
+    assert refused > counting.calls // 2
+
+
 def test_what_a_dead_process_wrote_and_did_not_flush_is_flushed_before_it_is_recalled(memory: Path) -> None:
     """Else a receipt would rest on a leaf that the next power cut takes away."""
     fuse = Fuse()
@@ -333,6 +370,55 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
         subprocess.run(["umount", tmp_path], check=True)
 
 
+def dead_sector(path: Path, chance: random.Random) -> None:
+    """512 octets somewhere in a file are zeros."""
+    data = bytearray(path.read_bytes())
+    start = chance.randrange(0, len(data), 512)
+    data[start : start + 512] = bytes(len(data[start : start + 512]))
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def two_days(tmp_path: Path) -> Made:
+    made, clock = archive_fixture.copy(tmp_path), Clock()
+    sealer = made.sealer(clock)
+    seal(sealer, [body(uid) for uid in range(1, 8)])
+    clock.next_day()
+    seal(sealer, [body(uid) for uid in range(8, 12)], 8)
+    sealer.close()
+    return made
+
+
+def test_a_dead_sector_under_a_record_costs_that_record_alone(two_days: Made) -> None:
+    chance = random.Random(1)
+    records = sorted((two_days.path / "mail").rglob("*.age"))
+    for path in (records[0], records[4], records[15], records[-1]):
+        whole = path.read_bytes()
+        dead_sector(path, chance)
+        opener = two_days.opener()
+        found = list(opener.messages(opener.days()))
+        assert len(found) == len(records)
+        lost = [item for item in found if isinstance(item, DamagedError)]
+        assert [item.message.split(":")[0] for item in lost] == [f"{path.parent.name}/{path.stem}"]
+        assert verify(two_days.path).damaged == (path.relative_to(two_days.path).as_posix(),)
+        path.write_bytes(whole)
+
+
+def test_a_dead_sector_under_a_key_or_the_log_costs_no_record_and_is_mended_by_the_next_start(two_days: Made) -> None:
+    chance = random.Random(2)
+    files = [path for top in ("keys", "log") for path in sorted((two_days.path / top).rglob("*")) if path.is_file()]
+    assert len(files) > 12
+    for sealed, path in enumerate(files, 11):
+        dead_sector(path, chance)
+        assert len(two_days.opened()) == sealed, path
+        assert verify(two_days.path).damaged, path
+        sealer = two_days.sealer(Clock(noon() + timedelta(days=1)))
+        seal(sealer, [b"and on it goes"], 99)
+        sealer.close()
+        assert verify(two_days.path).ok, path
+    assert len(two_days.opened()) == 11 + len(files)
+
+
 def test_an_archive_that_cannot_be_written_is_told(made_archive: Made) -> None:
     class ReadOnly(Disk):
         def create(self, path: Path) -> int:
@@ -358,11 +444,12 @@ for uid in range(first, first + 100_000):
 """
 
 
-def test_kill_9_at_random_moments_loses_nothing_that_was_acknowledged(memory: Path) -> None:
+@pytest.mark.parametrize("lives", [8, pytest.param(300, marks=pytest.mark.soak)])
+def test_kill_9_at_random_moments_loses_nothing_that_was_acknowledged(memory: Path, lives: int) -> None:
     chance = random.Random(9)
     made = archive_fixture.copy(memory)
     acknowledged: dict[str, str] = {}
-    for life in range(8):
+    for life in range(lives):
         child = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, made.path, made.log_key, str(life * 1_000_000)],
             stdout=subprocess.PIPE,
@@ -382,5 +469,5 @@ def test_kill_9_at_random_moments_loses_nothing_that_was_acknowledged(memory: Pa
     result = verify(made.path)
     assert result.ok, result
     found = {item.record: item.original.decode() for item in made.opened() if item.logged}
-    assert len(acknowledged) > 8
+    assert len(acknowledged) > lives
     assert {record: found.get(record) for record in acknowledged} == acknowledged

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,16 +19,22 @@ from pathlib import Path
 import pytest
 
 from tests import forked
+from tests.archive_fixture import Made, made_archive
 from tests.installation import Installation
 from tests.peers import missing
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.test_killed import THEIRS, filled, others
 
+__all__ = ["made_archive"]
+
 CALLS = (
     "openat,read,pread64,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,ftruncate,"
     "connect,sendto,recvfrom"
 )
+FLUSHES = "trace=sync,syncfs,fsync,fdatasync,sync_file_range,msync,newfstatat,stat,statx"
 FAULTS = ("signal=KILL", "error=EIO", "error=ENOSPC")
+TAKE_ROOM = {"openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "renameat", "renameat2", "mkdir"}
+"""Calls that a full disk can fail; no other ever gives ENOSPC (open(2), write(2), fsync(2), rename(2), mkdir(2))."""
 PARTS = 4
 LINE = re.compile(r"^(\d+) +(\w+)\((.*)")
 
@@ -95,6 +102,8 @@ def faults(calls: list[Call], fault: str, folder: Path, server: Dovecot) -> None
     """A pass for each of these calls, with the fault there; all of them are judged."""
     felt: list[bool] = []
     wrong = []
+    if fault == "error=ENOSPC":
+        calls = [call for call in calls if call.name in TAKE_ROOM]
     for number, call in enumerate(calls):
         place = filled(folder / str(number), server)
         found = judged(place, f"{call.name}:{fault}:when={call.count}")
@@ -145,3 +154,41 @@ def judged(place: Installation, fault: str) -> list[str]:
     wrong += ["lost for good" for each in THEIRS if each not in known]
     wrong += ["doubled" for times in known.values() if times > 1]
     return felt + wrong
+
+
+SEALS = """
+import os, sys
+from pathlib import Path
+from tests.archive_fixture import VERDICT, Made, original, ref, seal
+made, count = Made(Path(sys.argv[1]), Path(sys.argv[2])), int(sys.argv[3])
+sealer = made.sealer()
+seal(sealer, [b"the day's first makes its key"])
+with sealer.batch([ref(uid) for uid in range(count)]) as batch:
+    os.path.exists("/begin")
+    for uid, record in enumerate(batch.records):
+        batch.add(record, original(uid=uid), VERDICT)
+    batch.commit()
+    os.path.exists("/receipt")
+"""
+
+
+@pytest.mark.parametrize(("count", "allowed"), [(1, 3), (10, 12), (100, 102)])
+def test_the_kernel_is_asked_for_no_more_flushes_before_a_receipt_than_was_promised(
+    made_archive: Made, count: int, allowed: int
+) -> None:
+    """And every one of them reaches it: of the records, of their folder, of the log."""
+    if not shutil.which("strace"):
+        missing("strace is not installed (Debian: strace)")
+    trace = made_archive.path.parent / "trace"
+    subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-y", "-o", trace, "-e", FLUSHES),
+            *(sys.executable, "-c", SEALS, made_archive.path, made_archive.log_key, str(count)),
+        ],
+        cwd=Path(__file__).parents[1],
+        check=True,
+    )
+    between = trace.read_text().split('"/begin"')[1].split('"/receipt"')[0]
+    flushes = [line for line in between.splitlines() if "sync" in line and str(made_archive.path) in line]
+    assert len(flushes) == allowed, "\n".join(flushes)
+    assert all(line.endswith("= 0") for line in flushes)

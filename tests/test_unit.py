@@ -51,7 +51,7 @@ def test_a_misspelt_directive_would_be_found(tmp_path: Path) -> None:
     [
         "Type=notify",
         "User=nocontactd",
-        "StateDirectory=nocontactd",
+        "StateDirectory=nocontactd nocontactd-archive",
         "StateDirectoryMode=0700",
         "LimitCORE=0",
         "Restart=always",

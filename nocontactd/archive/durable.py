@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nocontactd.archive.format import Hash
 from nocontactd.errors import DamagedError, SealError
 
 FILE_MODE = 0o600
@@ -33,8 +34,8 @@ class Disk:
     """The system calls that change a disk, each once. Files are open for this process alone, never followed links."""
 
     def create(self, path: Path) -> int:
-        """A new file, open for writing; FileExistsError if there is one."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        """A new file, open for writing and reading back; FileExistsError if there is one."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
 
     def write(self, fd: int, data: bytes, offset: int | None = None) -> None:
         """All of it, at the end of what was written, or at an offset."""
@@ -97,18 +98,25 @@ def put(disk: Disk, data: bytes, target: Path, *, incoming: Path, moment: dateti
     flush_folder(disk, target.parent)
 
 
-def digest(path: Path, *, from_disk: bool = False) -> str:
-    """SHA-256 (hex) of a regular file; OSError for anything else. `from_disk`: not from the page cache."""
+def hasten(fd: int) -> None:
+    """Begin writing a file back; what of it is on the disk already leaves the memory. No flush: it promises nothing."""
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 (hex) of a regular file; OSError for anything else."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if from_disk:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        found = hashlib.sha256()
-        while piece := os.read(fd, _READ):  # hashlib.file_digest costs more than the hash of a small record
-            found.update(piece)
-        return found.hexdigest()
+        return digest_of(fd, hashlib.sha256())
     finally:
         os.close(fd)
+
+
+def digest_of(fd: int, found: Hash) -> str:
+    """The same of an open one, from where it stands to its end."""
+    while piece := os.read(fd, _READ):  # hashlib.file_digest costs more than the hash of a small record
+        found.update(piece)
+    return found.hexdigest()
 
 
 def round_time(target: int | Path, moment: datetime) -> None:

@@ -5,21 +5,25 @@ leaves appended and flushed: only then is there a receipt. One record costs thre
 n + 2. Whatever fails before leaves no leaf, and a file without a leaf counts for nothing.
 """
 
-import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nocontactd import __version__
-from nocontactd.archive.durable import Disk, digest, flush_folder, refusals, round_time, sealing
+from nocontactd.archive.draft import Draft
+from nocontactd.archive.durable import Disk, flush_folder, round_time, sealing
 from nocontactd.archive.format import MESSAGE, Meta, Plaintext
+from nocontactd.archive.hashing import Sha256
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.log import Leaf
 from nocontactd.errors import SealError, SourceError
 from nocontactd.model import Envelope, MessageRef, Original, Part, Receipt, Verdict
+from nocontactd.ports import Examiner
+
+OPEN = 64
+"""Drafts that wait for their flush at a time: each is an open file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +37,29 @@ class Workshop:
     entropy: Callable[[int], bytes]
     encrypt: Callable[[Iterable[bytes], Callable[[bytes], None], str], None]
     """encrypt(plaintext, write, recipient): what either of the first two raises goes through."""
+    sha256: Callable[[], Sha256]
+    examiner: Examiner | None = None
+    """Of the signatures of mail."""
 
 
 class Group:
     """Fits ports.Batch. One thread fills it; others may fill theirs."""
 
-    def __init__(self, work: Workshop, refs: Sequence[MessageRef], records: tuple[str, ...], recipient: str) -> None:
+    def __init__(
+        self, work: Workshop, refs: Sequence[MessageRef], records: tuple[str, ...], recipient: str, day: str
+    ) -> None:
         self.records = records
+        self.day = day
         self.committed = False
         self._work = work
         self._refs = dict(zip(records, refs, strict=True))
         self._recipient = recipient
-        self._written: dict[str, Leaf] = {}
+        self._drafts: dict[str, Draft] = {}
+        """Everything added."""
+        self._open: dict[str, str] = {}
+        """The commitments of those that are not flushed yet."""
+        self._leaves: dict[str, Leaf] = {}
+        """Of those that are, and were read back."""
 
     def add(self, record: str, original: Original, verdict: Verdict) -> None:
         """Write one original; see ports.Batch."""
@@ -62,11 +77,12 @@ class Group:
         """Write one record of any kind; not durable yet. SourceError, SealError: it alone is dropped."""
         salt = self._work.entropy(32).hex()
         meta = Meta(record, kind, self._work.now(), __version__, salt, envelope, verdict, facts)
-        plaintext = Plaintext(meta, parts)
-        draft = self._draft(record)
+        plaintext = Plaintext(meta, parts, self._work.sha256, self._work.examiner)
+        draft = Draft(self._work.archive, self._work.disk, self._place("incoming", record), self._work.sha256)
         done = False
         try:
-            sealed = self._seal(plaintext, draft, record)
+            self._work.encrypt(plaintext, draft.write, self._recipient)
+            draft.finish(_day(record[:10]))
             done = True
         except ValueError:
             name = envelope.ref.source if envelope else "archive"
@@ -76,67 +92,55 @@ class Group:
             ) from None
         finally:
             if not done:
-                with suppress(OSError):
-                    self._work.disk.remove(draft)
-        self._written[record] = Leaf(record, sealed, plaintext.commitment)
+                draft.discard()
+        self._drafts[record], self._open[record] = draft, plaintext.commitment
+        if len(self._open) == OPEN:
+            self._settle()
 
     def commit(self) -> tuple[Receipt, ...]:
         """Make everything added durable; see ports.Batch. SealError: nothing of it is."""
-        written, self._written = self._written, {}
-        if not written:
+        if not self._drafts:
             return ()
+        self._settle()  # what takes its time holds up no other source
         with sealing(self._work.archive), self._work.leaves.turn():
             moved: list[Path] = []
             done = False
             try:
-                self._move(written, moved)
-                self._work.leaves.append(list(written.values()), self._work.now())
+                self._move(moved)
+                self._work.leaves.append(list(self._leaves.values()), self._work.now())
                 done = True
             finally:
                 # A leaf that could not be cut off again keeps its file, or it would be a leaf without one.
                 if not done and not self._work.leaves.doubtful:
-                    self._discard([*moved, *map(self._draft, written)])
+                    self._discard(moved)
+                    self.drop()
+                self._drafts.clear()
         self.committed = True
-        return tuple(Receipt(record, self._refs[record]) for record in written)
+        return tuple(Receipt(record, self._refs[record]) for record in self._leaves)
 
     def drop(self) -> None:
         """Take away what was written and not committed."""
-        written, self._written = self._written, {}
-        self._discard(map(self._draft, written))
+        for draft in self._drafts.values():
+            draft.discard()
+        self._drafts.clear()
 
-    def _seal(self, plaintext: Plaintext, draft: Path, record: str) -> str:
-        """Write, flush, read back; the SHA-256 (hex) of the sealed file."""
-        archive, disk = self._work.archive, self._work.disk
-        seen = hashlib.sha256()
-        with _new(archive, disk, draft) as fd:
+    def _settle(self) -> None:
+        """Flush and read back what was not yet. SealError."""
+        for record in self._open:
+            self._drafts[record].flush()
+        for record, commitment in self._open.items():
+            self._leaves[record] = Leaf(record, self._drafts[record].read_back(), commitment)
+        self._open.clear()
 
-            def write(data: bytes) -> None:
-                with refusals(archive):
-                    disk.write(fd, data)
-                seen.update(data)
-
-            self._work.encrypt(plaintext, write, self._recipient)
-            with refusals(archive):
-                round_time(fd, _day(record[:10]))
-                disk.flush(fd, draft)
-        with refusals(archive):
-            found = digest(draft, from_disk=True)
-        if found != seen.hexdigest():
-            raise SealError(
-                f"archive {archive}: what was read back is not what was written; nothing was removed",
-                "the disk or the memory of this machine is failing: run `nocontact verify`, then a memory test",
-            )
-        return found
-
-    def _move(self, written: Iterable[str], moved: list[Path]) -> None:
-        for record in written:
-            target = self._place(record)
+    def _move(self, moved: list[Path]) -> None:
+        for record, draft in self._drafts.items():
+            target = self._place("mail", record)
             if target.exists():
                 raise SealError(
                     f"archive {self._work.archive}: a file stands where a record was to go; nothing was removed",
                     "run `nocontact verify`; the next pass takes the next place",
                 )
-            self._work.disk.rename(self._draft(record), target)
+            self._work.disk.rename(draft.path, target)
             moved.append(target)
         for folder in {target.parent for target in moved}:
             round_time(folder, _day(folder.name))
@@ -147,24 +151,10 @@ class Group:
             with suppress(OSError):
                 self._work.disk.remove(file)
 
-    def _draft(self, record: str) -> Path:
-        return self._work.archive / "incoming" / f"{record.replace('/', '-')}.age"
-
-    def _place(self, record: str) -> Path:
-        return self._work.archive / "mail" / f"{record}.age"
+    def _place(self, folder: str, record: str) -> Path:
+        name = record.replace("/", "-") if folder == "incoming" else record
+        return self._work.archive / folder / f"{name}.age"
 
 
 def _day(day: str) -> datetime:
     return datetime.fromisoformat(day).replace(tzinfo=UTC)
-
-
-@contextmanager
-def _new(archive: Path, disk: Disk, path: Path) -> Iterator[int]:
-    """A new file, open for writing; what a dead process left under this name goes."""
-    with refusals(archive):
-        disk.remove(path)
-        fd = disk.create(path)
-    try:
-        yield fd
-    finally:
-        os.close(fd)

@@ -6,33 +6,32 @@ before it seals; whatever it cannot do is a SealError, and then nothing may be r
 
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-import pyrage  # type: ignore[import-untyped]  # published without types
-
-from nocontactd.archive import charter, pinned, recovery
+from nocontactd.archive import charter, closing, cover, pinned, recovery, trusted
 from nocontactd.archive.charter import Charter
 from nocontactd.archive.copies import Copies
 from nocontactd.archive.daykeys import DayKeys
 from nocontactd.archive.durable import Disk, flush_folder, refusals, sealing
-from nocontactd.archive.format import NOTE
-from nocontactd.archive.group import Group, Workshop
+from nocontactd.archive.encrypt import encrypt
+from nocontactd.archive.format import COVER, FLOOR, NOTE
+from nocontactd.archive.group import OPEN, Group, Workshop
+from nocontactd.archive.hashing import Sha256
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.lock import flocked
 from nocontactd.archive.log import Signer
 from nocontactd.archive.logkey import LogKey
-from nocontactd.archive.names import Names
+from nocontactd.archive.names import NAMES, Names
 from nocontactd.archive.presence import expect
-from nocontactd.archive.stash import Stash
 from nocontactd.errors import BusyError, SealError
 from nocontactd.model import Envelope, MessageRef, Receipt, Verdict
-from nocontactd.ports import Batch
+from nocontactd.ports import Batch, Examiner
 
-NAMES = "names"
-"""Beside the log's key in the state directory: the highest record number given out each day."""
 _NO_MESSAGE = MessageRef("", "", 0, "")
 
 
@@ -51,8 +50,9 @@ class Archive:
         disk: Disk | None = None,
         entropy: Callable[[int], bytes] = secrets.token_bytes,
         mint: Callable[[Charter], tuple[str, bytes]] | None = None,
+        examiner: Examiner | None = None,
     ) -> None:
-        """`mint` makes a day key (daykeys.py); by default a child process does.
+        """`mint` makes a day key (daykeys.py); by default a child process does. `examiner`: of a mail's signatures.
 
         NoKeysError: no archive.json there yet. DamagedError: there was one.
         """
@@ -65,11 +65,17 @@ class Archive:
         self._keys = DayKeys(path, self._disk, mint)
         self._names = Names(path, log_key.with_name(NAMES), self._disk)
         self._log_key = LogKey(log_key, self._disk, entropy)
-        self._work = Workshop(path, self._disk, self._leaves, now, entropy, encrypt)
+        pool = ThreadPoolExecutor(1, "hashing")
+        self._work = Workshop(path, self._disk, self._leaves, now, entropy, encrypt, lambda: Sha256(pool), examiner)
         self._law: tuple[str, Charter] | None = None
         self._long_lock: int | None = None
         self._lagging = True
         self._settled = ""
+        self._open: list[str] = []
+        """The days of the groups that are under way."""
+        self._closed = ""
+        """The day before which every one was seen to be closed."""
+        self._tried = ""
 
     def lock(self) -> AbstractContextManager[None]:
         """Take the long lock at once (one daemon); held until the context is left or `close`. BusyError."""
@@ -92,7 +98,13 @@ class Archive:
             recovery.recover(self._path, self._disk, self._leaves, self._copies, self._keys, moment)
             self._law = None
             with self._leaves.turn():
+                self._names.compare(self._charter().origin, moment)
                 self._catch_up(moment)
+
+    @property
+    def put_back(self) -> str:
+        """The day on which `recover` found an older copy of the archive, or another, than was sealed to; or ""."""
+        return self._names.back
 
     @contextmanager
     def batch(self, refs: Sequence[MessageRef]) -> Iterator[Batch]:
@@ -102,6 +114,7 @@ class Archive:
             yield group
         finally:
             group.drop()
+            self._open.remove(group.day)
         if group.committed:
             self._follow()
 
@@ -119,6 +132,28 @@ class Archive:
     def enter(self, kind: str, facts: tuple[tuple[str, str], ...]) -> None:
         """Seal a record without a message: coverage, opening, loosening or keys; durable on return. SealError."""
         self._single(kind, None, None, facts)
+
+    def close_days(self) -> None:
+        """Fill up each day that is over with cover records. SealError: it is gone on with at the next call.
+
+        A day that a group is still under way for waits for it; one that is closed stays as it is.
+        """
+        moment = self._moment()
+        if _day(moment) == self._closed:
+            return
+        with sealing(self._path), self._leaves.turn():
+            self._close_over(moment)
+        self._follow()
+
+    def decoy(self) -> None:
+        """To be called once a minute: now and then a larger cover is sealed at once. SealError: it was not."""
+        filler = cover.decoy(self._work.entropy)
+        if filler is None:
+            return
+        with sealing(self._path), self._leaves.turn():
+            closing.make_sure_of_room(self._path, filler)
+            self._cover(self._moment(), [filler])
+        self._follow()
 
     def close(self) -> None:
         """Bring the second copies up and let go of the locks. Never raises."""
@@ -139,22 +174,69 @@ class Archive:
                 group.commit()
             finally:
                 group.drop()
+                self._open.remove(group.day)
         self._follow()
 
     def _group(self, refs: Sequence[MessageRef]) -> Group:
         """Names for these messages, and everything that must be durable before the first of them."""
         with sealing(self._path), self._leaves.turn():
             moment = self._moment()
-            law = self._charter()
             if self._lagging:
                 self._catch_up(moment)
-            day = moment.strftime("%Y-%m-%d")
-            recipient = self._keys.recipient(day, self._leaves, law, moment)
-            folder = self._path / "mail" / day
-            if not folder.is_dir():
-                self._disk.make_folder(folder)
-                flush_folder(self._disk, folder.parent)
-            return Group(self._work, refs, self._names.give(len(refs), self._leaves, moment), recipient)
+            if self._long_lock is not None and self._tried != _day(moment):
+                self._close_in_passing(moment)
+            group = self._group_of(moment, refs)
+            self._open.append(group.day)
+            return group
+
+    def _group_of(self, moment: datetime, refs: Sequence[MessageRef]) -> Group:
+        """Of that moment's day. Needs the turn."""
+        day = _day(moment)
+        law = self._charter()
+        recipient = self._keys.recipient(day, self._leaves, law, moment, partial(self._names.ours, day))
+        folder = self._path / "mail" / day
+        if not folder.is_dir():
+            self._disk.make_folder(folder)
+            flush_folder(self._disk, folder.parent)
+        names = self._names.give(len(refs), self._leaves, moment, law.origin, recipient)
+        return Group(self._work, refs, names, recipient, day)
+
+    def _close_in_passing(self, moment: datetime) -> None:
+        """Close what is over before the new day has a key: a later leaf of the old one would be known for a cover's.
+
+        Tried once a day: no message waits for covers, and `close_days` says what is the matter.
+        """
+        self._tried = _day(moment)
+        with suppress(SealError), sealing(self._path):
+            self._close_over(moment)
+
+    def _close_over(self, moment: datetime) -> None:
+        """Needs the turn."""
+        today = _day(moment)
+        days = closing.over(self._path, self._leaves, today)
+        for day in days:
+            if day not in self._open:
+                self._fill(self._path / "mail" / day, newest=day == days[-1])
+        if not any(day < today for day in tuple(self._open)):
+            self._closed = today
+
+    def _fill(self, folder: Path, *, newest: bool) -> None:
+        lacking = cover.lacking(closing.sizes(folder), self._work.entropy)
+        if lacking:
+            closing.make_sure_of_room(self._path, sum(max(filler, FLOOR) for filler in lacking))
+        for start in range(0, len(lacking), OPEN):
+            self._cover(datetime.fromisoformat(folder.name).replace(tzinfo=UTC), lacking[start : start + OPEN])
+        if lacking or newest:  # a process may have died between the last cover and this
+            closing.level(folder)
+
+    def _cover(self, day: datetime, fillers: Sequence[int]) -> None:
+        group = self._group_of(day, [_NO_MESSAGE] * len(fillers))
+        try:
+            for record, filler in zip(group.records, fillers, strict=True):
+                group.write(record, COVER, None, None, (), cover.parts(filler))
+            group.commit()
+        finally:
+            group.drop()
 
     def _follow(self) -> None:
         """Copies and checkpoint follow the receipt; where they cannot, the next group waits for them."""
@@ -168,7 +250,7 @@ class Archive:
         law = self._charter()
         signer = self._signer(law, moment)
         self._lagging = True
-        day = moment.strftime("%Y-%m-%d")
+        day = _day(moment)
         if day == self._settled:
             self._copies.bring_up(self._leaves, signer, law.origin, moment)
         else:
@@ -179,7 +261,9 @@ class Archive:
     def _charter(self) -> Charter:
         pin = self._leaves.last(charter.NAME)
         if self._law is None or pin is None or self._law[0] != pin.first:
-            self._law = (pin.first if pin else "", pinned.law(self._path, self._leaves))
+            law = pinned.law(self._path, self._leaves)
+            trusted.check(self._log_key.path, law, self._disk, self._moment())
+            self._law = (pin.first if pin else "", law)
         return self._law[1]
 
     def _signer(self, law: Charter, moment: datetime) -> Signer:
@@ -205,46 +289,5 @@ class Archive:
             self._long_lock = None
 
 
-def encrypt(plaintext: Iterable[bytes], write: Callable[[bytes], None], recipient: str) -> None:
-    """Seal a stream to one age recipient, 64 KiB at a time. What `plaintext` or `write` raises goes through."""
-    source, sink = _Source(iter(plaintext)), _Sink(write)
-    try:
-        pyrage.encrypt_io(source, sink, [pyrage.x25519.Recipient.from_str(recipient)])
-    except (pyrage.EncryptError, pyrage.RecipientError, OSError) as problem:
-        # pyrage turns whatever they raised into a text of its own.
-        failure = source.stash.failure or sink.stash.failure
-        raise failure or SealError(f"the archive's record could not be made: {type(problem).__name__}") from None
-
-
-class _Source:
-    """A file to be read, of pieces of any length."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self.stash = Stash()
-        self._pieces = pieces
-        self._rest = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        with self.stash:
-            while not self._rest:
-                piece = next(self._pieces, None)
-                if piece is None:
-                    return b""
-                self._rest = memoryview(piece)
-            taken, self._rest = self._rest[:size], self._rest[size:]
-            return bytes(taken)
-
-
-class _Sink:
-    """A file to be written."""
-
-    def __init__(self, write: Callable[[bytes], None]) -> None:
-        self.stash = Stash()
-        self._write = write
-
-    def write(self, data: bytes) -> int:
-        with self.stash:
-            self._write(data)
-        return len(data)
-
-    def flush(self) -> None: ...
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d")
