@@ -172,8 +172,9 @@ def test_a_day_whose_folder_is_gone_is_still_a_day_by_either_copy_of_the_log(mad
     (made_archive.path / "log" / "leaves").unlink()
     opener = made_archive.opener()
     assert opener.days() == (DAY, "2026-11-23")
-    first, second, third = opener.messages(opener.days())
-    assert [str(item) for item in (first, second)] == [f"{DAY}/00000{n}: this record is missing" for n in (1, 2)]
+    *gone, third = opener.messages(opener.days())  # with the covers of a day that is over
+    assert [str(item) for item in gone] == [f"{DAY}/{n:06}: this record is missing" for n in range(1, len(gone) + 1)]
+    assert len(gone) > 1
     assert isinstance(third, Opened)
 
 
@@ -266,8 +267,8 @@ def test_a_lost_day_key_costs_its_day_alone_and_one_copy_of_it_nothing(made_arch
     assert [item.original for item in made_archive.opened()] == [b"one", b"two"]
     (made_archive.path / "keys" / "copy" / f"{DAY}.key.age").unlink()
     found = list(made_archive.opener().messages([DAY, "2026-11-23"]))
-    assert isinstance(found[0], DamagedError)
-    assert isinstance(found[1], Opened)
+    assert {type(item) for item in found[:-1]} == {DamagedError}
+    assert isinstance(found[-1], Opened)
 
 
 def test_a_long_message_is_kept_only_to_its_beginning(made_archive: Made) -> None:

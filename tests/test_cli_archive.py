@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import stat
-from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nocontactd.archive.seal import Archive
-from nocontactd.cli.review import _named
+from nocontactd.export.folder import original_name
 from nocontactd.model import (
     Author,
     Channel,
@@ -23,7 +22,6 @@ from nocontactd.model import (
     Part,
     Verdict,
 )
-from nocontactd.review.rows import Row
 from tests.another_user import closed
 from tests.transcripts import Outcome, run
 
@@ -344,13 +342,5 @@ def test_no_archive_where_one_should_be_is_65(home: Path, tmp_path: Path, comman
 
 @pytest.mark.parametrize("member", ["../../evil", "/etc/evil", "..", ".hidden", "a\x1b[2J", "media/../../evil", ""])
 def test_no_name_inside_a_record_leads_out_of_the_folder(member: str) -> None:
-    row = replace(ROW, parts=("message.json", member))
-    name = _named(row, member)
+    name = original_name("2026-11-22/000001", member)
     assert re.fullmatch(r"2026-11-22-000001/[A-Za-z0-9_-][A-Za-z0-9._-]*", name)
-
-
-ROW = Row(
-    record="2026-11-22/000001", note=False, received=datetime(2026, 11, 22, tzinfo=UTC), channel=Channel.SMS,
-    source="number", sender="", subject="", sha256="", reason="", rule=None, field=None, original=b"",
-    parts=("message.json",),
-)  # fmt: skip

@@ -1,28 +1,24 @@
-"""Opens the archive for the owner and a second holder, and says what it does before it does it.
+"""Reads the archive to its owner and a second holder, one message at a time; what it lists, it lists from the index.
 
-One message at a time; on a terminal the words stay hidden until they are asked for. Whatever a
-sender wrote goes through `visible` or JSON escapes, never to the screen as it is.
+On a terminal the words stay hidden until they are asked for. Whatever a sender wrote goes through
+`visible` or JSON escapes, never to the screen as it is.
 """
 
 import os
-import re
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
-from typing import BinaryIO
 
-from nocontactd.archive.seal import Archive
-from nocontactd.archive.unseal import Opened, Opener, unlock
-from nocontactd.assemble import LOG_KEY
-from nocontactd.cli import complain, passphrases, situation, unusable
-from nocontactd.cli.passphrases import Passphrases
-from nocontactd.cli.progress import Bar
-from nocontactd.errors import CredentialError, DamagedError, NocontactError
-from nocontactd.in_force import InForce
+from nocontactd.archive.unseal import Opener
+from nocontactd.cli import complain, opening, situation, unusable
+from nocontactd.cli.opening import Opening, say
+from nocontactd.errors import DamagedError, NocontactError
+from nocontactd.export.folder import Folder, write_originals
 from nocontactd.model import Channel
-from nocontactd.review.rows import Row, as_json, rows, timestamp, words
+from nocontactd.review.body import MOST_OCTETS
+from nocontactd.review.rows import Row, as_json, folded, timestamp, words
+from nocontactd.review.signed import signed
 from nocontactd.review.visible import visible, visible_lines
 
 MOST_SHOWN = 20_000
@@ -41,13 +37,19 @@ is rendered and nothing is fetched. On a terminal the words stay hidden until yo
 
 DAY is the UTC day of sealing: 2026-11-22, 2026-11-01..2026-11-30, or all. With --originals the
 exact octets go to DIR as DAY-NNNNNN.eml or DAY-NNNNNN.json (pictures and files of a text to the
-folder DAY-NNNNNN), readable by you alone; a file that is there already is left as it is.
+folder DAY-NNNNNN), readable by you alone; a file that is there already is left as it is. With
+--marks you can mark messages on a terminal: the name of each record, and nothing else of it, is
+added to FILE, for `nocontact export --records @FILE`. With --signatures the DKIM signatures that
+were checked at arrival are checked once more, with the keys that were sealed with the message:
+nothing is asked of any network, and nothing of it changes when a provider changes its keys.
 
 "genuine" says whether your mail provider vouched for the sender's address when the message came. Where
 it did not, somebody else may have written it in their name: do not attribute it.
 
 With --json one object a message: record, received, channel, sender, subject, sha256, reason,
-rule, authenticated. Exit code 65 when a record is damaged or missing; the others are shown all the same.
+rule, authenticated. Exit code 65 when a record is damaged or missing; the others are shown all the
+same. The first time that a day is opened each of its records is; later listings come from an
+index that is sealed as the records are, and open only what is new or was touched.
 """
 
 
@@ -55,109 +57,107 @@ def describe(parser: ArgumentParser) -> None:
     situation.text(parser, HELP)
     parser.add_argument("--text", action="store_true", help="plain text (the only way to read for now)")
     parser.add_argument("--json", action="store_true", help="one object on one line a message")
-    parser.add_argument("--days", type=_days, default=("", "9"), metavar="all|DAY|DAY..DAY", help="default: all")
     parser.add_argument("--originals", type=Path, metavar="DIR", help="write the exact octets of each message there")
-    passphrases.describe(parser)
+    parser.add_argument("--marks", type=Path, metavar="FILE", help="where the messages that you mark are noted")
+    parser.add_argument("--signatures", action="store_true", help="check each mail's DKIM signatures again, offline")
+    opening.describe(parser)
 
 
 def run(args: Namespace) -> int:
-    rules = situation.load(args)
-    given = passphrases.from_files(args) or _asked()
-    _need_two(given)
-    _say(
-        f"opening the archive {rules.config.archive} for {_who(given)}; "
-        "no message in it is changed; the opening is entered in its log"
-    )
-    opener = unlock(rules.config.archive, owner=given.owner, therapist=given.therapist, witness=given.witness)
-    days = [day for day in opener.days() if args.days[0] <= day[:10] <= args.days[1]]
-    _record(rules, given, days)
-    originals = _Originals(opener, args.originals) if args.originals else None
-    return _show(opener, days, originals, args.json)
+    done = opening.opened(args, "review")
+    originals = None
+    if args.originals:
+        say(f"the originals are being written to {args.originals}, readable for whoever can read that folder")
+        originals = Folder(args.originals)
+    screen = sys.stdin.isatty() and sys.stdout.isatty() and not args.json
+    show = _Show(done.opener, screen, args.marks, signatures=args.signatures) if not args.json else None
+    return _list(done, originals, show)
 
 
-def _asked() -> Passphrases:
-    owner = passphrases.ask("passphrase of the owner: ")
-    therapist = passphrases.ask("words of the therapist's card (leave empty for the witness's): ")
-    if therapist:
-        return Passphrases(owner, therapist, None)
-    return Passphrases(owner, None, passphrases.ask("words of the witness's card: "))
-
-
-def _need_two(given: Passphrases) -> None:
-    if given.owner is None or (given.therapist is None and given.witness is None):
-        raise CredentialError(
-            "the archive opens for two: the owner, and the therapist or the witness; nothing was opened",
-            "give the passphrases of both",
-        )
-
-
-def _who(given: Passphrases) -> str:
-    return "the owner and the therapist" if given.therapist is not None else "the owner and the witness"
-
-
-def _record(rules: InForce, given: Passphrases, days: list[str]) -> None:
-    """Every opening is in the log; but evidence on a read-only disk must open all the same."""
-    _say("this opening is being entered in the archive's log")
-    facts = (("by", _who(given)), ("days", f"{days[0]}..{days[-1]}" if days else "none"))
-    try:
-        archive = Archive(rules.config.archive, rules.state / LOG_KEY, situation.now)
-        try:
-            archive.enter("opening", facts)
-        finally:
-            archive.close()
-    except (NocontactError, OSError) as problem:
-        reason = problem.message if isinstance(problem, NocontactError) else unusable(problem).message
-        _say(f"warning: this opening could not be entered in the log ({reason}); going on without")
-
-
-def _show(opener: Opener, days: list[str], originals: "_Originals | None", json: bool) -> int:
+def _list(done: Opening, originals: Folder | None, show: "_Show | None") -> int:
+    """Every message of these days, as JSON where nothing else shows it."""
     code, empty = 0, True
     notes: list[Row] = []
-    screen = sys.stdin.isatty() and sys.stdout.isatty() and not json
-    for item in rows(_opened(opener, days, quiet=screen or sys.stdout.isatty())):
-        empty = False
-        if isinstance(item, DamagedError):
-            code = complain(item)
-        elif item.note:
-            notes.append(item)
-        else:
-            if originals and not originals.write(item):
-                code = code or 1
-            if json:
-                print(as_json(item))
-            elif not _one(item, screen):
-                return code
-    if not json:
+    with opening.bar(quiet=sys.stdout.isatty()) as bar:
+        for item in folded(done.listing.rows(done.days, bar)):
+            empty = False
+            if isinstance(item, DamagedError):
+                code = complain(item)
+            elif item.note:
+                notes.append(item)
+            else:
+                if originals and not _written(done.opener, originals, item):
+                    code = code or 1
+                if not show:
+                    print(as_json(item))
+                elif not show.one(item):
+                    return code or show.code
+    if show:
         _tell_notes(notes)
+        code = code or show.code
     if empty:
-        _say("nothing was sealed on these days")
+        say("nothing was sealed on these days")
     return code
 
 
-def _opened(opener: Opener, days: list[str], *, quiet: bool) -> Iterator[Opened | DamagedError]:
-    """Every record of these days, with a bar where nothing else is written to the terminal."""
-    order = {day: number for number, day in enumerate(days)}
-    with Bar("opening") as bar:
-        for item in opener.messages(days):
-            if isinstance(item, Opened) and not quiet:
-                bar(order.get(item.record[:10], 0), len(days))
-            yield item
+def _written(opener: Opener, folder: Folder, row: Row) -> bool:
+    """Whether the original was written, whole and checked."""
+    try:
+        write_originals(opener, folder, row.record)
+    except (DamagedError, OSError) as problem:
+        reason = unusable(problem).message if isinstance(problem, OSError) else problem.message
+        complain(NocontactError(f"{row.record}: the original was not written: {reason}"))
+        return False
+    return True
 
 
-def _one(row: Row, screen: bool) -> bool:
-    """Show one message; False when the reader has had enough."""
-    print("\n".join(_head(row)))
-    if not screen:
-        print("\n".join(_words(row)) + "\n")
-        return True
-    while True:
-        answer = _key("Enter: next   w: words   q: end > ")
-        if answer in ("q", None):
-            return False
-        if answer != "w":
-            print()
+class _Show:
+    """Messages for people, one at a time; on a screen each waits until its reader goes on."""
+
+    def __init__(self, opener: Opener, screen: bool, marks: Path | None, *, signatures: bool = False) -> None:
+        self.code = 0
+        self._opener = opener
+        self._screen = screen
+        self._marks = marks
+        self._signatures = signatures
+
+    def one(self, row: Row) -> bool:
+        """Show one message; False when the reader has had enough."""
+        print("\n".join([*_head(row), *self._signed(row)]))
+        if not self._screen:
+            print("\n".join([*self._words(row), ""]))
             return True
-        print("\n".join(_words(row)))
+        mark = "   m: mark" if self._marks else ""
+        while True:
+            answer = _key(f"Enter: next   w: words{mark}   q: end > ")
+            if answer in ("q", None):
+                return False
+            if answer == "w":
+                print("\n".join(self._words(row)))
+            elif answer == "m" and self._marks:
+                _mark(self._marks, row.record)
+            else:
+                print()
+                return True
+
+    def _signed(self, row: Row) -> Iterator[str]:
+        if self._signatures and row.channel is Channel.MAIL:
+            try:
+                for line in signed(self._opener, row.record):
+                    yield visible(f"  signed    {line}", 500)
+            except DamagedError as problem:
+                self.code = complain(problem)
+
+    def _words(self, row: Row) -> Iterator[str]:
+        try:
+            said = words(self._opener.message(row.record, MOST_OCTETS))
+        except DamagedError as problem:  # since it was listed, or its time did not tell
+            self.code = complain(problem)
+            return
+        for line in visible_lines(said.text, MOST_SHOWN):
+            yield f"  | {line}"
+        if said.others:
+            yield visible(f"  besides   {', '.join(said.others)}", 500)
 
 
 def _key(prompt: str) -> str | None:
@@ -165,6 +165,14 @@ def _key(prompt: str) -> str | None:
         return input(prompt).strip().lower()[:1]
     except (EOFError, UnicodeDecodeError):
         return None
+
+
+def _mark(file: Path, record: str) -> None:
+    """Add a record's name to the file, which is for its owner alone."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(f"{record}\n")
+    print(visible(f"marked in {file}"))
 
 
 def _head(row: Row) -> Iterator[str]:
@@ -179,14 +187,8 @@ def _head(row: Row) -> Iterator[str]:
     if row.channel is Channel.MAIL:
         yield f"  genuine   {GENUINE[row.authenticated]}"
     yield f"  sha256    {row.sha256}"
-
-
-def _words(row: Row) -> Iterator[str]:
-    said = words(row)
-    for line in visible_lines(said.text, MOST_SHOWN):
-        yield f"  | {line}"
-    if said.others:
-        yield visible(f"  besides   {', '.join(said.others)}", 500)
+    if not row.logged:
+        yield "  caution   the log does not vouch for it: left by an interrupted pass, or put there by somebody"
 
 
 def _tell_notes(notes: list[Row]) -> None:
@@ -195,65 +197,3 @@ def _tell_notes(notes: list[Row]) -> None:
     for row in notes:
         rule = f", entry {row.rule}" if row.rule else ""
         print(visible(f"  {row.record}  {timestamp(row.received)}  {row.sender}  ({row.reason}{rule})", 800))
-
-
-class _Originals:
-    """A folder that takes the exact octets, each under a name of its own; it never replaces a file."""
-
-    def __init__(self, opener: Opener, folder: Path) -> None:
-        self._opener = opener
-        self._folder = folder
-        _say(f"the originals are being written to {folder}, readable for whoever can read that folder")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def write(self, row: Row) -> bool:
-        """Whether it was written, whole and checked."""
-        made: list[Path] = []
-        try:
-            self._opener.originals(row.record, lambda name: self._file(row, name, made))
-        except (NocontactError, OSError) as problem:
-            for path in made:
-                path.unlink(missing_ok=True)
-            reason = problem.message if isinstance(problem, NocontactError) else unusable(problem).message
-            complain(NocontactError(f"{row.record}: the original was not written: {reason}"))
-            return False
-        return True
-
-    def _file(self, row: Row, member: str, made: list[Path]) -> BinaryIO:
-        path = self._folder / _named(row, member)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        made.append(path)
-        return os.fdopen(descriptor, "wb")
-
-
-def _named(row: Row, member: str) -> str:
-    stem = row.record.replace("/", "-")
-    if member == row.parts[0]:
-        return stem + (".eml" if row.channel is Channel.MAIL else ".json")
-    safe = re.sub("[^A-Za-z0-9._-]", "_", member.removeprefix("media/")).lstrip(".")
-    return f"{stem}/{safe or 'part'}"
-
-
-def _days(text: str) -> tuple[str, str]:
-    if text == "all":
-        return "", "9"
-    first, dots, last = text.partition("..")
-    last = last if dots else first
-    if not _real(first) or not _real(last):
-        raise ArgumentTypeError("not a day: write all, 2026-11-22 or 2026-11-01..2026-11-30")
-    if first > last:
-        raise ArgumentTypeError("the first day comes after the last")
-    return first, last
-
-
-def _real(day: str) -> bool:
-    """Whether this is a day, written as it is in the archive: fromisoformat takes 20261122 and 2026-W47-7, too."""
-    try:
-        return date.fromisoformat(day).isoformat() == day
-    except ValueError:
-        return False
-
-
-def _say(text: str) -> None:
-    print(f"nocontact: {visible(text)}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Evidence for a lawyer: what was chosen, how it is proven, and what it is written on."""
