@@ -7,22 +7,25 @@ first stands first (meta.json), what is known last stands last (final.json).
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from nocontactd.archive import ustar
+from nocontactd.archive.examined import Overheard, as_list, as_parts
 from nocontactd.authentication import proven
 from nocontactd.model import Author, Channel, Disposition, Envelope, Kind, MessageRef, Part, Verdict
+from nocontactd.ports import Examiner
+from nocontactd.signatures import Examined
 
 FORMAT = "nocontactd-record/1"
 META = "meta.json"
 FINAL = "final.json"
 AUTH = "auth.json"
-"""What the owner's own provider said of the sender at arrival."""
+"""What the owner's own provider and DKIM said of the sender at arrival."""
 DNS = "dns/"
-"""Reserved: the raw DNS answers that DKIM was verified with, one file each."""
+"""The raw DNS answers that DKIM was verified with, one file each."""
 FLOOR = 10_240
 """The least length of a record's tar: tar's own record of 20 blocks. Every SMS is this long."""
 
@@ -109,16 +112,15 @@ def read_meta(data: bytes) -> Meta:
         raise ValueError("meta.json is not as the format says") from None
 
 
-def write_auth(envelope: Envelope, verdict: Verdict) -> bytes:
+def write_auth(envelope: Envelope, verdict: Verdict, examined: Examined | None = None) -> bytes:
     """auth.json of a record about mail."""
     said = envelope.authentication
-    return _json(
-        {
-            "results": said.results if said else None,
-            "domains": said.domains if said else (),
-            "authenticated": proven(envelope, verdict),
-        }
-    )
+    found: dict[str, Any] = {
+        "results": said.results if said else None,
+        "domains": said.domains if said else (),
+        "authenticated": proven(envelope, verdict),
+    }
+    return _json(found | ({"dkim": as_list(examined)} if examined else {}))
 
 
 def read_auth(data: bytes) -> bool | None:
@@ -182,6 +184,13 @@ def padme(length: int) -> int:
     return (length + mask) & ~mask
 
 
+class Hash(Protocol):
+    """What hashlib makes."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
 class Plaintext:
     """The octets of one record, made while they are read; afterwards its commitment is known.
 
@@ -189,9 +198,18 @@ class Plaintext:
     announced one. What its chunks raise goes through as it is.
     """
 
-    def __init__(self, meta: Meta, parts: Iterable[Part]) -> None:
+    def __init__(
+        self,
+        meta: Meta,
+        parts: Iterable[Part],
+        sha256: Callable[[], Hash] = hashlib.sha256,
+        examiner: Examiner | None = None,
+    ) -> None:
+        """`examiner` is asked about a mail, when its octets have gone by."""
         self._meta = meta
+        self._overheard = Overheard(examiner)
         self._parts = parts
+        self._sha256 = sha256
         self._members: list[Member] = []
 
     @property
@@ -212,7 +230,7 @@ class Plaintext:
         for part in self._parts:
             if part.name in {member.name for member in self._members} | {AUTH, FINAL}:
                 raise ValueError("a part has the name of another")
-            yield from self._file(part)
+            yield from self._file(self._overheard.part(part))
         yield from self._auth()
         final = write_final(self._members)
         yield from self._file(Part(FINAL, len(final), [final]))
@@ -220,13 +238,17 @@ class Plaintext:
 
     def _auth(self) -> Iterator[bytes]:
         envelope, verdict = self._meta.envelope, self._meta.verdict
-        if envelope and verdict and envelope.channel is Channel.MAIL:
-            auth = write_auth(envelope, verdict)
-            yield from self._file(Part(AUTH, len(auth), [auth]))
+        if not (envelope and verdict and envelope.channel is Channel.MAIL):
+            return
+        examined = self._overheard.examined(envelope.arrived, self._meta.sealed)
+        auth = write_auth(envelope, verdict, examined)
+        yield from self._file(Part(AUTH, len(auth), [auth]))
+        for answer in as_parts(examined) if examined else ():
+            yield from self._file(answer)
 
     def _file(self, part: Part) -> Iterator[bytes]:
         yield ustar.header(part.name, part.size, int(self._meta.sealed.timestamp()))
-        digest, size = hashlib.sha256(), 0
+        digest, size = self._sha256(), 0
         for chunk in part.chunks:
             digest.update(chunk)
             size += len(chunk)
@@ -297,4 +319,6 @@ def _time(moment: datetime) -> str:
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:
-    return json.dumps(fields, indent=1).encode("ascii") + b"\n"
+    """One member a line, for whoever reads it in an editor; `indent=` would take json's slow way."""
+    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
+    return f"{{\n{lines}\n}}\n".encode("ascii")
