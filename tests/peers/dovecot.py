@@ -24,7 +24,7 @@ CONFIG = """\
 base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/log
-protocols = imap
+protocols = {protocols}
 listen = 127.0.0.1
 default_internal_user = {user}
 default_internal_group = {group}
@@ -32,7 +32,7 @@ default_login_user = {user}
 first_valid_uid = 0
 first_valid_gid = 0
 auth_failure_delay = 0
-auth_mechanisms = plain login xoauth2
+auth_mechanisms = {mechanisms}
 disable_plaintext_auth = no
 mail_location = {location}
 mail_fsync = never
@@ -86,9 +86,32 @@ namespace inbox {{
     auto = create
   }}
 }}
+{sieve}
 protocol imap {{
   imap_capability = {capability}
   mail_max_userip_connections = 500
+}}
+"""
+
+SIEVE = """\
+service managesieve-login {{
+  chroot =
+  inet_listener sieve {{
+    port = {sieve_port}
+  }}
+}}
+service lmtp {{
+  chroot =
+  inet_listener lmtp {{
+    port = {lmtp_port}
+  }}
+}}
+protocol lmtp {{
+  mail_plugins = sieve
+}}
+{capability}
+plugin {{
+  sieve = file:~/sieve;active=~/.dovecot.sieve
 }}
 """
 
@@ -100,6 +123,8 @@ class Dovecot:
     folder: Path
     port: int
     tls_port: int
+    sieve_port: int = 0
+    lmtp_port: int = 0
     user: str = USER
     password: str = PASSWORD
     host: str = "127.0.0.1"
@@ -117,16 +142,21 @@ def dovecot(
     separator: str = "/",
     capability: str = "",
     certificate: tuple[Path, Path] | None = None,
+    sieve: bool = False,
+    sieve_capability: str = "",
+    password: str = PASSWORD,
+    mechanisms: str = "plain login",
 ) -> Iterator[Dovecot]:
     """Start one (0.1 s), and stop it in the end. `capability`: what it says instead of the truth.
 
     `certificate`: PEM files of the certificate and its key; without them there is no TLS.
+    `sieve`: with ManageSieve, and delivery over LMTP by the owner's script.
     """
     program = _program()
     # It serves no mailbox as root, so a root's server runs as nobody, in a folder that nobody can reach.
     account = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
     with tempfile.TemporaryDirectory(prefix="dovecot-") as name:
-        server = Dovecot(Path(name), free_port(), free_port())
+        server = Dovecot(Path(name), free_port(), free_port(), free_port(), free_port(), password=password)
         ssl = "ssl = no"
         if certificate:
             for file in certificate:
@@ -145,7 +175,10 @@ def dovecot(
             ssl=ssl,
             port=server.port,
             tls_port=server.tls_port if certificate else 0,
-            password=PASSWORD,
+            password=password,
+            mechanisms=mechanisms,
+            protocols="imap sieve lmtp" if sieve else "imap",
+            sieve=_sieve(server, sieve_capability) if sieve else "",
         )
         (server.folder / "dovecot.conf").write_text(settings)
         for path in (server.folder, *server.folder.iterdir()):
@@ -167,6 +200,14 @@ def _running(command: list[str], server: Dovecot, uid: int, gid: int) -> Iterato
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # its own session, so none but its own; a SIGTERM takes it over a second
         process.wait(10)
+
+
+def _sieve(server: Dovecot, capability: str) -> str:
+    homes = [Path(folder) for folder in ("/usr/lib/dovecot", "/usr/libexec/dovecot")]
+    if not any((home / "managesieve").exists() and (home / "lmtp").exists() for home in homes):
+        missing("Pigeonhole is not installed (Debian: dovecot-sieve, dovecot-managesieved, dovecot-lmtpd)")
+    said = f"protocol sieve {{\n  managesieve_sieve_capability = {capability}\n}}" if capability else ""
+    return SIEVE.format(sieve_port=server.sieve_port, lmtp_port=server.lmtp_port, capability=said)
 
 
 def _end_with_parent() -> None:

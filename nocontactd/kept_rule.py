@@ -1,0 +1,68 @@
+"""The block list kept in force as a rule on a mail server: put there again when the list or the server has changed.
+
+A convenience, never a condition: whatever goes wrong here, the mailbox is looked through all the same.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+from nocontactd import server_rule, sieve
+from nocontactd.errors import NocontactError
+from nocontactd.model import Rule
+from nocontactd.ports import Scripts
+
+CHECK = 900.0
+"""Seconds between two looks at the rule on the server."""
+RETRY = 300.0
+"""Seconds until one that failed is tried again: an unreachable server must not hold up each look at the mailbox."""
+
+
+class KeptRule:
+    """The rule of one mailbox; used by its source's thread alone."""
+
+    def __init__(
+        self,
+        source: str,
+        folder: str,
+        scripts: Callable[[], AbstractContextManager[Scripts]],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._source, self._folder = source, folder
+        self._scripts, self._monotonic = scripts, monotonic
+        self._tried: str | None = None
+        """The script that was to stand there when it was looked at last."""
+        self._stands = False
+        self._due = monotonic()
+        self._problems: tuple[NocontactError, ...] = ()
+
+    def keep(self, entries: Iterable[Rule]) -> tuple[NocontactError, ...]:
+        """See that the rule for these entries is in force; what is wrong with it. Asks the server now and then."""
+        entries = tuple(entries)
+        wanted = sieve.script(entries, self._folder)
+        if wanted == self._tried and self._monotonic() < self._due:
+            return self._problems
+        known = wanted == self._tried and self._stands
+        self._tried, self._stands, self._due = wanted, False, self._monotonic() + RETRY
+        try:
+            self._problems = self._put(entries, known=known)
+            self._stands, self._due = True, self._monotonic() + CHECK
+        except NocontactError as problem:
+            # Of this kind only: a refusal here must not make the mailbox itself rest.
+            self._problems = (NocontactError(problem.message, problem.hint),)
+        return self._problems
+
+    def _put(self, entries: tuple[Rule, ...], *, known: bool) -> tuple[NocontactError, ...]:
+        with self._scripts() as there:
+            standing = there.standing()
+            if lacking := server_rule.missing(standing):
+                return (server_rule.lacks(self._source, lacking),)
+            steps = server_rule.install(entries, self._folder, standing)
+            there.carry_out(steps)
+        if not (known and steps):
+            return ()
+        return (
+            NocontactError(
+                f"{self._source}: somebody else had changed the rule on the server; it was put back",
+                "a webmail's filter page does that; if it was not you, change the password",
+            ),
+        )

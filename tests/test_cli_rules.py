@@ -1,0 +1,83 @@
+"""`nocontact rules`: the block list for a mail server, printed or installed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.installation import Installation
+from tests.peers.dovecot import Dovecot, dovecot
+from tests.test_managesieve import deliver, letter, subjects
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Dovecot]:
+    with dovecot(sieve=True) as running:
+        yield running
+
+
+@pytest.fixture
+def owner(tmp_path: Path, server: Dovecot) -> Installation:
+    """An owner whose server takes scripts."""
+    owner = Installation(tmp_path, server)
+    text = owner.config.read_text()
+    at = text.index("    password_file:")
+    port = f"    sieve: {{port: {server.sieve_port}}}\n"
+    owner.put("config.yaml", text[:at] + port + text[at:])
+    return owner
+
+
+def test_the_printed_script_is_what_is_installed(owner: Installation, server: Dovecot) -> None:
+    printed = owner.nocontact("rules", "sieve")
+    assert printed.returncode == 0 and "ex@abuser.example" in printed.stdout and printed.stderr == ""
+    pushed = owner.nocontact("rules", "sieve", "--push", "home")
+    assert (pushed.returncode, pushed.stderr) == (0, "")
+    (script,) = (server.folder / "home" / owner.user / "sieve").glob("nocontact.sieve")
+    assert script.read_text().split() == printed.stdout.split()
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(owner: Installation, server: Dovecot) -> None:
+    for words in ("--push", "--undo"):
+        said = owner.nocontact("rules", "sieve", words, "home", "--dry-run")
+        assert said.returncode == 0
+        deliver(server, owner.user, letter(words, "From: ex@abuser.example"))
+    assert subjects(server, owner.user, "INBOX") == ["--push", "--undo"]
+
+
+def test_what_is_pushed_works_at_once_and_what_is_undone_does_not(owner: Installation, server: Dovecot) -> None:
+    said = owner.nocontact("rules", "sieve", "--push", "home").stdout
+    assert said == "home: store the script nocontact\nhome: run nocontact for each delivery\n"
+    deliver(server, owner.user, letter("one", "From: ex@abuser.example"))
+    assert subjects(server, owner.user, "nocontact") == ["one"]
+    again = owner.nocontact("rules", "sieve", "--push", "home").stdout
+    assert again == "home: everything stands as it should; nothing to do\n"
+    assert owner.nocontact("rules", "sieve", "--undo", "home").returncode == 0
+    deliver(server, owner.user, letter("two", "From: ex@abuser.example"))
+    assert subjects(server, owner.user, "INBOX") == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("gmail", "--push", "home"), "gmail takes no script over the network"),
+        (("sieve", "--dry-run"), "--dry-run goes with --push or --undo"),
+        (("sieve", "--push", "elsewhere"), "there is no mail source of this name"),
+        (("sieve", "--push", "home", "--undo", "home"), "not allowed with"),
+        (("procmail",), "invalid choice"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(owner: Installation, words: tuple[str, ...], complaint: str) -> None:
+    said = owner.nocontact("rules", *words)
+    assert said.returncode == 2 and complaint in said.stderr and said.stdout == ""
+
+
+def test_a_server_that_takes_no_scripts_is_told_without_a_traceback(owner: Installation, server: Dovecot) -> None:
+    owner.put("config.yaml", owner.config.read_text().replace(str(server.sieve_port), str(server.port)))
+    said = owner.nocontact("rules", "sieve", "--push", "home")
+    assert said.returncode == 75 and said.stderr.startswith("nocontact: error: home: the ManageSieve server")
+    assert "Traceback" not in said.stderr
+
+
+def test_a_wrong_password_ends_with_77(owner: Installation) -> None:
+    owner.put("secret", "wrong")
+    assert owner.nocontact("rules", "sieve", "--push", "home").returncode == 77
