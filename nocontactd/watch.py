@@ -7,6 +7,7 @@ asks for a look gets one all the same.
 from threading import Lock
 
 from nocontactd.assemble import Job
+from nocontactd.ports import Listener
 
 FIRST_REST = 15.0
 LONGEST_REST = 900.0
@@ -22,6 +23,7 @@ class Watch:
         """Looks so far."""
         self.ended = 0
         self._lock = Lock()
+        self._listener: Listener | None = None
         self._asked = True
         self._retired = False
         self._refusals = 0
@@ -71,6 +73,15 @@ class Watch:
         """Whether another look was asked for since the last one began."""
         return self._asked and not self._retired
 
+    def hear(self, listener: Listener | None) -> None:
+        """From now on this one listens at the source; the one before it is stopped."""
+        with self._lock:
+            before, self._listener = self._listener, None if self._retired else listener
+        if before:
+            before.stop()
+        if listener and self._retired:
+            listener.stop()
+
     def replace(self, job: Job) -> None:
         """Look at this from now on; what was looked at before is closed as soon as nobody looks at it."""
         with self._lock:
@@ -85,5 +96,8 @@ class Watch:
         with self._lock:
             self._retired = True
             over = not self.busy
+            listener, self._listener = self._listener, None
+        if listener:
+            listener.stop()
         if over:
             self.job.source.close()

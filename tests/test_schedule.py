@@ -385,3 +385,68 @@ def test_looks_that_were_made_are_in_the_coverage(tmp_path: Path) -> None:
     with running(installed):
         installed.until(lambda: home.looks > 3)
     assert sum(int(record["done"]) for record in installed.entered) == home.looks
+
+
+class Ear:
+    """A listener that a test rings by hand."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self.ring = ring
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        self.stopped.wait(20)
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+
+def with_ears(installed: Installed, ears: list[Ear]) -> Installed:
+    """The same service, whose sources can be listened at."""
+
+    def listener(ring: Callable[[], None]) -> Ear:
+        ears.append(Ear(ring))
+        return ears[-1]
+
+    parts = replace(installed.parts, jobs=tuple(replace(job, listener=listener) for job in installed.parts.jobs))
+    rules = InForce(CONFIG, installed.folder, (), ())
+    environ = {"NOTIFY_SOCKET": str(installed.folder / "notify")}
+    installed.service = Service(installed.folder / "config.yaml", environ, rules, parts, installed._now, time.monotonic)
+    return installed
+
+
+def test_a_sign_brings_a_look_at_once_without_waiting_for_the_tick(tmp_path: Path) -> None:
+    home, ears = Told("home"), list[Ear]()
+    with running(with_ears(Installed(tmp_path, home, every=60.0), ears)) as installed:
+        installed.until(lambda: home.looks == 1)
+        time.sleep(0.1)
+        ears[0].ring()
+        until = time.monotonic() + 0.3
+        while home.looks < 2:  # no tick in here
+            assert time.monotonic() < until, "the look waited for something"
+            time.sleep(0.005)
+    assert ears[0].stopped.is_set()
+
+
+def test_a_sign_during_a_look_brings_another_one_after_it(tmp_path: Path) -> None:
+    home, ears = Told("home"), list[Ear]()
+    home.act = lambda: ears[0].ring() if home.looks == 1 else None
+    with running(with_ears(Installed(tmp_path, home, every=60.0), ears)) as installed:
+        installed.until(lambda: home.looks >= 2)
+        time.sleep(0.2)
+        assert home.looks == 2
+
+
+def test_a_listener_that_breaks_is_told_and_the_timer_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Breaks(Ear):
+        def run(self) -> None:
+            raise ZeroDivisionError("canary")
+
+    home, ears = Told("home"), list[Ear]()
+    installed = with_ears(Installed(tmp_path, home), ears)
+    installed.service._parts = replace(
+        installed.service._parts, jobs=tuple(replace(job, listener=Breaks) for job in installed.service._parts.jobs)
+    )
+    with caplog.at_level(logging.DEBUG), running(installed):
+        installed.until(lambda: home.looks > 2)
+    assert "home: listening was not finished" in caplog.text and "canary" not in caplog.text

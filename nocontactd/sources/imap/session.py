@@ -8,7 +8,7 @@ import hashlib
 import re
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -148,6 +148,32 @@ class Session:
             wanted = set(uids)
             return [answer for answer in read_answers(data, lenient=lenient) if answer.uid in wanted]
 
+    @contextmanager
+    def idle(self, answer: float) -> Iterator[Callable[[float], list[bytes]]]:
+        """Be in IDLE (RFC 2177) in the open folder; `answer`: seconds for the server to begin and to end it.
+
+        Gives a function that waits for the untagged lines that come within some seconds. What
+        came before the IDLE stood comes first.
+        """
+        wire = self._client._imap
+        with self._asking():
+            tag = wire._new_tag()
+            wire.send(tag + b" IDLE\r\n")
+            early = _until(wire, b"+", tag, answer)
+
+        def said(seconds: float) -> list[bytes]:
+            if early:
+                return [early.pop(0) for _ in range(len(early))]
+            with self._asking():
+                return list(wire.lines(seconds))
+
+        yield said
+        with self._asking():
+            wire.send(b"DONE\r\n")
+            _until(wire, tag, tag, answer)
+            if wire.unfinished:
+                raise ValueError("half a line after the end of IDLE")
+
     def mark_deleted(self, uids: Sequence[int]) -> None:
         """Set \\Deleted on these, silently."""
         with self._asking():
@@ -225,6 +251,23 @@ class Session:
             # imapclient's parsers meet a malformed answer with any of these
             self.drop()
             raise LostError("the server's answer cannot be read") from None
+
+
+def _until(wire: Any, wanted: bytes, tag: bytes, seconds: float) -> list[bytes]:
+    """The other lines that come with the one that begins with `wanted`; OSError when it does not come."""
+    others: list[bytes] = []
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        lines: list[bytes] = wire.lines(left)
+        for number, line in enumerate(lines):
+            if line.startswith(wanted):
+                if wanted == tag and not line[len(tag) :].upper().startswith(b" OK"):
+                    raise ValueError("IDLE ended in a refusal")
+                return others + lines[number + 1 :]
+            if line.startswith(tag):
+                raise ValueError("IDLE was refused")
+            others.append(line)
+    raise TimeoutError("no answer to IDLE")
 
 
 def chunks(uids: Sequence[int], size: int = CHUNK) -> Iterator[Sequence[int]]:

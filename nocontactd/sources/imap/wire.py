@@ -62,6 +62,7 @@ class Wire(imaplib.IMAP4):
         self._patience = patience
         self._context = context
         self._local_only = local_only
+        self.unfinished = b""
         self._begin(patience.command)
         super().__init__(host, port, patience.connect)
 
@@ -126,6 +127,27 @@ class Wire(imaplib.IMAP4):
         if len(line) > LINE_OCTETS:
             raise self.abort("a line had no end")
         return line
+
+    def lines(self, seconds: float) -> list[bytes]:
+        """Whole lines, without their ends, as soon as there are any; none when nothing comes in this time.
+
+        A line may come in any number of pieces; `unfinished` holds what has no end yet.
+        """
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._begin(left)
+            try:
+                octets = self._reader.read1(65_536)
+            except TimeoutError:
+                continue
+            if not octets:
+                raise self.abort("the connection was closed")
+            *whole, self.unfinished = (self.unfinished + octets).split(b"\n")
+            if len(self.unfinished) > LINE_OCTETS:
+                raise self.abort("a line had no end")
+            if whole:
+                return [line.rstrip(b"\r") for line in whole]
+        return []
 
     def shutdown(self) -> None:
         """Close the connection, without a word and without an error."""
