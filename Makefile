@@ -39,7 +39,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
 	@echo "setting up $(VENV) for the tests (once)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[demo,evidence,microsoft,dev]'
 	@touch $@ $(VENV)/.demo
 
 clean:

@@ -1,24 +1,41 @@
 """Config to sources, sealer, ledger and policy: the one place that names classes."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nocontactd import decide, number, shipped, whereabouts
-from nocontactd.archive.history import ceremony
+from nocontactd.archive.anchors import Anchors
 from nocontactd.archive.seal import Archive
-from nocontactd.config import Config, MailSource, PhoneSource
+from nocontactd.config import Config, MailSource, Microsoft, PhoneSource, Sieve
 from nocontactd.coverage import Coverage
-from nocontactd.credentials import secret
+from nocontactd.credentials import log_in_again, secret
 from nocontactd.errors import ConfigError
+from nocontactd.examiner import DkimExaminer
+from nocontactd.kept_rule import KeptRule
 from nocontactd.ledger import SqliteLedger
-from nocontactd.ports import Relay, Source
+from nocontactd.model import Rule
+from nocontactd.ports import Listener, Relay, Source
 from nocontactd.reading import Reader
+from nocontactd.state import default_places
+from nocontactd.tokens import Tokens
+
+if TYPE_CHECKING:
+    from nocontactd.sources.imap import Mailbox
+    from nocontactd.sources.managesieve import SieveServer
+    from nocontactd.sources.microsoft import Account
+    from nocontactd.sources.twilio import Number
 
 LOG_KEY = "log.key"
 LEDGER = "ledger.sqlite"
+PUT_BACK = (
+    "the archive is not the one that was sealed to last: an older copy of it, or an altered one, was put in its place; "
+    "what was sealed in between is not in it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,10 @@ class Job:
     relay: Relay | None
     section: MailSource | PhoneSource
     """What it was made of: of an equal section nothing new is made."""
+    listener: Callable[[Callable[[], None]], Listener] | None = None
+    """Makes one that calls back whenever something may have come; None where only the timer looks."""
+    rule: KeptRule | None = None
+    """The block list as a rule on the server, where one is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,14 @@ class Parts:
     """Whom the owner has written to is held no longer after this."""
     remarks: tuple[str, ...] = ()
     """What the owner should know of this archive."""
+    entries: tuple[Rule, ...] = ()
+    """As they stand in the configuration."""
+    state: Path = Path()
+    """Where tokens are kept."""
+    examiner: DkimExaminer | None = None
+    """Of the signatures of mail: another configuration may say whose are looked at."""
+    anchors: Anchors | None = None
+    """Whom to ask for a time-stamp each day."""
 
 
 @contextmanager
@@ -56,14 +85,20 @@ def assemble(config: Config, state: Path, environ: Mapping[str, str], now: Calla
     NoKeysError, DamagedError, BusyError, SealError: as the archive and the ledger raise them.
     """
     whereabouts.look(state, config.archive)
-    archive = Archive(config.archive, state / LOG_KEY, now)
+    examiner = DkimExaminer(config.dkim)
+    archive = Archive(config.archive, state / LOG_KEY, now, examiner=examiner)
     whereabouts.note(state, config.archive)
     with closing(archive), archive.lock():
         archive.recover()
         ledger = SqliteLedger(state / LEDGER)
         try:
-            remarks = _remarks(config.archive, ledger)
-            parts = Parts((), archive, ledger, policy(config), Coverage(archive.enter), _delay(config), remarks)
+            remarks = _remarks(archive, ledger)
+            parts = Parts(
+                *((), archive, ledger, policy(config), Coverage(archive.enter), _delay(config), remarks),
+                entries=config.entries,
+                state=state,
+                examiner=examiner,
+            )
             yield reassemble(parts, config, environ, now)
         finally:
             ledger.disconnect()
@@ -72,12 +107,46 @@ def assemble(config: Config, state: Path, environ: Mapping[str, str], now: Calla
 def reassemble(parts: Parts, config: Config, environ: Mapping[str, str], now: Callable[[], datetime]) -> Parts:
     """The parts for another configuration of the same archive; sources that did not change stay the same objects."""
     known = {job.section: job for job in parts.jobs}
-    mailboxes = tuple(known.get(section) or _mailbox(section, environ) for section in config.mail)
+    mailboxes = tuple(known.get(section) or _mailbox(section, parts.state, environ) for section in config.mail)
     numbers = tuple(
         known.get(section) or _number(section, _since(section, parts.ledger, now()), environ, now)
         for section in _phone(config)
     )
-    return replace(parts, jobs=mailboxes + numbers, policy=policy(config), loosening_delay=_delay(config))
+    anchors = Anchors(config.archive, config.tsa.url, config.tsa.ca_file) if config.tsa else None
+    if parts.examiner:
+        parts.examiner.whose = config.dkim
+    return replace(
+        parts,
+        jobs=mailboxes + numbers,
+        policy=policy(config),
+        entries=config.entries,
+        loosening_delay=_delay(config),
+        anchors=anchors,
+    )
+
+
+def confine(config: Config, state: Path, config_file: Path, environ: Mapping[str, str]) -> str | None:
+    """Have the kernel keep this process from reading what it has sealed; why it cannot be, in words.
+
+    To be called after recovery and before any thread is started.
+    """
+    from nocontactd.archive import landlock
+
+    try:
+        why = landlock.hindrance(config.archive, replaceable(config, state, config_file, environ))
+        if not why:
+            landlock.shut(config.archive)
+    except OSError as problem:
+        return f"the kernel refused: {problem.strerror}"
+    return why
+
+
+def replaceable(config: Config, state: Path, config_file: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """What the daemon reads and others, or it itself, put another file in the place of."""
+    mail = [file for section in config.mail for file in (section.secret.file, section.ca_file)]
+    phone = [section.secret.file for section in config.phone]
+    stamps = [config.tsa.ca_file] if config.tsa else []
+    return (state, config_file, *default_places(environ), *filter(None, mail + phone + stamps))
 
 
 def _delay(config: Config) -> timedelta:
@@ -89,9 +158,9 @@ def _since(section: PhoneSource, ledger: SqliteLedger, now: datetime) -> datetim
     return ledger.started(f"{section.name}\nrelay" if section.relay_to else section.name, now)
 
 
-def sources(config: Config, environ: Mapping[str, str], now: Callable[[], datetime]) -> Iterator[Job]:
+def sources(config: Config, state: Path, environ: Mapping[str, str], now: Callable[[], datetime]) -> Iterator[Job]:
     """Each source for a look that changes nothing: without archive and ledger, whether or not a daemon runs."""
-    yield from (_mailbox(section, environ) for section in config.mail)
+    yield from (_mailbox(section, state, environ) for section in config.mail)
     yield from (_number(section, now(), environ, now) for section in _phone(config))
 
 
@@ -117,34 +186,103 @@ def _phone(config: Config) -> Iterator[PhoneSource]:
     return (replace(section, region=section.region or config.region) for section in config.phone)
 
 
-def _mailbox(section: MailSource, environ: Mapping[str, str]) -> Job:
+def _mailbox(section: MailSource, state: Path, environ: Mapping[str, str]) -> Job:
+    source = mailbox(section, *_login(section, state, environ))
+    return Job(section.name, section.every, source, None, section, source.listener, _rule(section, state, environ))
+
+
+def mailbox(section: MailSource, password: Callable[[], str], renewed: Callable[[], str] | None = None) -> "Mailbox":
+    """A mailbox with this secret."""
     from nocontactd.sources.imap import Mailbox
 
-    source = Mailbox(
+    return Mailbox(
         section.name,
         host=section.host,
         port=section.port,
         user=section.user,
         security=section.security,
-        password=lambda: secret(section.name, section.user, section.secret, environment=environ),
+        password=password,
         folders=section.folders,
         never_touch=section.never_touch,
         ca_file=section.ca_file,
-        token=section.secret.token_command is not None,
+        token=section.secret.token,
+        renewed=renewed,
         reader=reader(section),
     )
-    return Job(section.name, section.every, source, None, section)
+
+
+def _login(
+    section: MailSource, state: Path, environ: Mapping[str, str]
+) -> tuple[Callable[[], str], Callable[[], str] | None]:
+    """What gives the secret of a mailbox, and what gives another one where a token was refused."""
+    if section.secret.microsoft is None:
+        return lambda: secret(section.name, section.user, section.secret, environment=environ), None
+    login = account(section, section.secret.microsoft, state, environ)
+    return login.token, login.renewed
+
+
+def account(section: MailSource, microsoft: Microsoft, state: Path, environ: Mapping[str, str]) -> "Account":
+    """The login of a mailbox with Microsoft, its tokens in this state."""
+    from nocontactd.sources.microsoft import Account, Registration
+
+    registration = Registration(
+        section.name,
+        microsoft.client_id,
+        microsoft.tenant,
+        microsoft.authority,
+        log_in_again(section.name),
+        section.ca_file if microsoft.elsewhere else None,
+    )
+    return Account(registration, Tokens(section.name, state, environ))
+
+
+def _rule(section: MailSource, state: Path, environ: Mapping[str, str]) -> KeptRule | None:
+    if section.sieve is None:
+        return None
+    from nocontactd.sources.managesieve import scripts
+
+    server, password = sieve_server(section, state, environ)
+    return KeptRule(section.name, section.sieve.folder, lambda: scripts(server, password), time.monotonic)
+
+
+def sieve_server(
+    section: MailSource, state: Path, environ: Mapping[str, str]
+) -> tuple["SieveServer", Callable[[], str]]:
+    """Where a mailbox's scripts are, and the secret to get at them."""
+    from nocontactd.sources.managesieve import SieveServer
+
+    there = section.sieve or Sieve(section.host, security="none" if section.security == "none" else "starttls")
+    server = SieveServer(
+        section.name,
+        there.host,
+        there.port,
+        section.user,
+        there.security,
+        section.ca_file,
+        token=section.secret.token,
+    )
+    return server, _login(section, state, environ)[0]
 
 
 def _number(section: PhoneSource, since: datetime, environ: Mapping[str, str], now: Callable[[], datetime]) -> Job:
+    user = section.api_key or section.account
+    source = number_at_twilio(
+        section, since, lambda: secret(section.name, user, section.secret, environment=environ), now
+    )
+    return Job(section.name, section.every, source, source if section.relay_to else None, section)
+
+
+def number_at_twilio(
+    section: PhoneSource, since: datetime, password: Callable[[], str], now: Callable[[], datetime]
+) -> "Number":
+    """A number with this secret."""
     from nocontactd.sources.twilio import Number  # costs 30 MB, which a daemon of mailboxes does without
 
-    user = section.api_key or section.account
-    source = Number(
+    return Number(
         name=section.name,
         account=section.account,
         number=_e164(section, section.number),
-        secret=lambda: secret(section.name, user, section.secret, environment=environ),
+        secret=password,
         relay_since=since,
         now=now,
         api_key=section.api_key,
@@ -152,7 +290,6 @@ def _number(section: PhoneSource, since: datetime, environ: Mapping[str, str], n
         api_base=section.api_base,
         reader=Reader(catalogue=shipped.services()),
     )
-    return Job(section.name, section.every, source, source if section.relay_to else None, section)
 
 
 def _e164(section: PhoneSource, written: str) -> str:
@@ -162,11 +299,10 @@ def _e164(section: PhoneSource, written: str) -> str:
     raise ConfigError([f"{section.name}: a number of this source is none in its region"])
 
 
-def _remarks(archive: Path, ledger: SqliteLedger) -> tuple[str, ...]:
+def _remarks(archive: Archive, ledger: SqliteLedger) -> tuple[str, ...]:
     remarks = []
-    with suppress(OSError):
-        if ceremony(archive) == "unattended":
-            remarks.append("ceremony: unattended (the keys were not rehearsed by people)")
+    if archive.put_back:
+        remarks.append(f"{PUT_BACK} (noticed on {archive.put_back})")
     if ledger.damaged:
         remarks.append("the ledger was damaged and a new one begun: some messages may be sealed twice")
     return tuple(remarks)

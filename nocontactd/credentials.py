@@ -10,6 +10,7 @@ prompt, raise whatever they please, and cost the daemon 15 MB.
 import json
 import os
 import select
+import shlex
 import signal
 import stat
 import subprocess
@@ -65,15 +66,15 @@ def secret(
     """
     if ways.token_command:
         return _printed(source, "token_command", ways.token_command, environment, patience)
-    credential = _credential(source, environment)
-    if credential is not None:
-        return credential
+    loaded = credential(source, environment)
+    if loaded is not None:
+        return loaded
     if ways.file:
         return _read(source, "password_file", ways.file, guarded=True)
     if ways.command:
         return _printed(source, "password_command", ways.command, environment, patience)
     try:
-        return _kept(source, environment, patience)
+        return _in_keyring(source, environment, patience)
     except CredentialError:
         if prompt is None:
             raise
@@ -94,6 +95,16 @@ def store(
         _fail(source, "the keyring took the secret and did not keep it")
 
 
+def kept(source: str, environment: Mapping[str, str], patience: Patience = Patience()) -> str | None:
+    """What the keyring has for a source, None where it has nothing. CredentialError: it cannot be asked."""
+    return _ask_keyring(source, {}, environment, patience)
+
+
+def log_in_again(source: str) -> str:
+    """The hint where a login has to be made anew."""
+    return f"nocontact login {shlex.quote(source)}"
+
+
 def answer() -> None:
     """The other process: what the keyring says to the question on standard input, as JSON."""
     import keyring
@@ -107,8 +118,11 @@ def answer() -> None:
     json.dump({"forgets": forgets, "secret": found}, sys.stdout)
 
 
-def _credential(source: str, environment: Mapping[str, str]) -> str | None:
-    """systemd.exec(5), LoadCredential: systemd made the file for this service alone, whatever its mode."""
+def credential(source: str, environment: Mapping[str, str]) -> str | None:
+    """What systemd gives this service for a source, None where it gives nothing. CredentialError: it is no text.
+
+    systemd.exec(5), LoadCredential: the file was made for this service alone, whatever its mode.
+    """
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if not folder:
         return None
@@ -149,8 +163,8 @@ def _printed(source: str, way: str, command: str, environment: Mapping[str, str]
     return _one_line(source, way, said)
 
 
-def _kept(source: str, environment: Mapping[str, str], patience: Patience) -> str:
-    found = _ask_keyring(source, {}, environment, patience)
+def _in_keyring(source: str, environment: Mapping[str, str], patience: Patience) -> str:
+    found = kept(source, environment, patience)
     if found is None:
         _fail(source, "none is given, and the keyring has none")
     return _one_line(source, "the keyring", found.encode(errors="surrogatepass"))

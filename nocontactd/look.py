@@ -29,6 +29,8 @@ def look(job: Job, parts: Parts, now: Callable[[], datetime]) -> tuple[Nocontact
         looks, matches, problems = report.looks, report.matches, tuple(map(_ours, report.problems))
     except NocontactError as problem:
         looks, matches, problems = (), 0, (problem,)
+    if job.rule:
+        problems += job.rule.keep(parts.entries)
     said = "; ".join(dict.fromkeys(problem.message for problem in problems))
     try:
         parts.coverage.add(Looked(job.name, number, now(), parts.policy.digest, looks, matches, said))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nocontactd import address, number
-from nocontactd.config import Config, MailSource, Person, PhoneSource
+from nocontactd.config import Config, MailSource, Person, PhoneSource, Sieve, Tsa
 from nocontactd.model import Disposition, Kind, Rule
 from nocontactd.rules import handle_key, name_keys
 
@@ -66,6 +66,8 @@ def merge(
         max_per_pass=scales.least(
             accepted.max_per_pass, proposed.max_per_pass, "a sweep would take fewer messages", "max_per_pass"
         ),
+        tsa=_tsa(accepted, proposed, scales),
+        dkim=_dkim(accepted, proposed, scales),
     )
     return merged, tuple(scales.waiting)
 
@@ -150,6 +152,21 @@ def _archive(accepted: Config, proposed: Config, scales: _Scales) -> Path:
     return proposed.archive if same or scales.let(ARCHIVE, "archive", proposed.archive) else accepted.archive
 
 
+def _tsa(accepted: Config, proposed: Config, scales: _Scales) -> Tsa | None:
+    """It lets nobody's message through, but what proves when the log was as it is would go."""
+    kept = accepted.tsa in (None, proposed.tsa)
+    what = "another authority for time-stamps, or none"
+    return proposed.tsa if kept or scales.let(what, "tsa", proposed.tsa) else accepted.tsa
+
+
+def _dkim(accepted: Config, proposed: Config, scales: _Scales) -> str:
+    """With none there is less proof; with all a sender may see from where keys are asked for, and that ends at once."""
+    at_once = proposed.dkim in (accepted.dkim, "providers")
+    if at_once or scales.let(f"signatures would be checked of: {proposed.dkim}", "dkim", proposed.dkim):
+        return proposed.dkim
+    return accepted.dkim if proposed.dkim == "all" else "providers"
+
+
 def _uncertain(accepted: Config, proposed: Config, scales: _Scales) -> Disposition:
     looser = accepted.uncertain is Disposition.SEAL and proposed.uncertain is not Disposition.SEAL
     what = "what is uncertain would be let pass"
@@ -231,6 +248,7 @@ def _mailbox(old: MailSource, new: MailSource, scales: _Scales, broken: bool) ->
         never_touch=_untouched(old, new, scales),
         every=-scales.least(-old.every, -new.every, f"{old.name}: looked at less often", "every", old.name),
         authserv_id=_authserv_id(old, new, scales),
+        sieve=_sieve(old, new, scales),
     )
     before, after = _mail_connection(old), _mail_connection(new)
     if before == after or broken or scales.let(f"{old.name}: {RECONNECT}", "connection", old.name, after):
@@ -268,6 +286,14 @@ def _authserv_id(old: MailSource, new: MailSource, scales: _Scales) -> str | Non
         return new.authserv_id
     what = f"{old.name}: another server trusted to tell who is genuine"
     return new.authserv_id if scales.let(what, "authserv_id", old.name, new.authserv_id) else old.authserv_id
+
+
+def _sieve(old: MailSource, new: MailSource, scales: _Scales) -> Sieve | None:
+    """Without the rule on the server a message stands in the inbox for a moment, and a phone may show it."""
+    if old.sieve in (None, new.sieve):
+        return new.sieve
+    what = f"{old.name}: another rule on the server, or none"
+    return new.sieve if scales.let(what, "sieve", old.name, new.sieve) else old.sieve
 
 
 def _number(

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Protocol
 
 from nocontactd.model import Cursor, Envelope, Intent, Look, MessageRef, Original, Receipt, Removal, Verdict, Written
+from nocontactd.server_rule import Standing, Step
+from nocontactd.signatures import Examined
 
 
 class Source(Protocol):
@@ -55,6 +57,18 @@ class Source(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Hears that something may have come, in a thread of its own."""
+
+    def run(self) -> None:
+        """Listen until `stop`."""
+        ...
+
+    def stop(self) -> None:
+        """End `run`, from any thread. Never raises."""
+        ...
+
+
 class Relay(Protocol):
     """The other half of a number whose owner reads everybody else's texts elsewhere."""
 
@@ -89,6 +103,17 @@ class Batch(Protocol):
         ...
 
 
+class Examiner(Protocol):
+    """Who looks at the signatures of a mail while it is sealed."""
+
+    def examine(self, octets: bytes, size: int, arrived: datetime, now: datetime) -> Examined | None:
+        """What they are worth now; None where that was not looked at. Never raises, and takes seconds at most.
+
+        `octets`: the beginning of the message, `size`: of all of it.
+        """
+        ...
+
+
 class Sealer(Protocol):
     """The writing half of the archive. It cannot read what it wrote. Raises SealError."""
 
@@ -103,6 +128,14 @@ class Sealer(Protocol):
     def note(self, envelope: Envelope, verdict: Verdict) -> None:
         """Seal who, when and why of a held message that stays where it is; durable on return."""
         ...
+
+
+class Scripts(Protocol):
+    """A mail server's Sieve scripts. Raises SourceError and CredentialError."""
+
+    def standing(self) -> Standing: ...
+
+    def carry_out(self, steps: Iterable[Step]) -> None: ...
 
 
 class Ledger(Protocol):

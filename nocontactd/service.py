@@ -15,10 +15,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Signals, signal
+from threading import Thread
 from typing import Any
 
 from nocontactd import __version__, in_force, state, status
-from nocontactd.assemble import Job, Parts, assemble, reassemble
+from nocontactd.assemble import Job, Parts, assemble, confine, reassemble
 from nocontactd.errors import BusyError, ConfigError, CredentialError, NocontactError, exit_code
 from nocontactd.health import Health
 from nocontactd.in_force import InForce
@@ -26,6 +27,7 @@ from nocontactd.interruptible import Interruptible, InterruptibleRelay
 from nocontactd.journal import log, open_journal, where
 from nocontactd.look import enter_loosenings, look, unusable
 from nocontactd.notify import notify, watchdog
+from nocontactd.ports import Listener
 from nocontactd.proposal import Proposal
 from nocontactd.signals import catch, caught
 from nocontactd.watch import LONGEST_REST, Watch
@@ -42,6 +44,12 @@ SHORT_RETRY = 2.0
 """Seconds between two looks whether something that waits may come into force."""
 CLOCK_STEP = 5.0
 """Seconds by which the wall clock must have been set to be noticed: the schedule goes by it."""
+STAMPS = "time-stamp: daily"
+"""The job that has the log's checkpoint time-stamped; no source can be called so."""
+STAMPS_EVERY = 3600.0
+"""Seconds between two attempts, until the day has its time-stamp."""
+DAYS = "archive: days"
+"""The job that closes the days that are over: a second after midnight, and once a minute until it is done."""
 LOOSENING = "a change that lets more through is waiting: see `nocontact pending`"
 
 
@@ -73,6 +81,8 @@ def serve(config_file: Path, environ: Mapping[str, str]) -> int:
         status.forget(directory)
         rules = in_force.accept(config_file, environ, _now(), directory=directory)
         parts = held.enter_context(assemble(rules.config, directory, environ, _now))
+        if why := confine(rules.config, directory, config_file, environ):  # before any thread is started
+            log.warning("this process is not kept from reading what it has sealed: %s", why)
         service = Service(config_file, environ, rules, parts, _now, time.monotonic)
         descriptor = catch()
         service.start()
@@ -120,20 +130,28 @@ class Service:
         self._waiting: frozenset[str] | None = None
         """The sources whose looks the request waits for, as it was answered last."""
         self._told: tuple[float, status.Status] | None = None
+        self._stamping = False
+        self._unstamped: tuple[str, ...] = ()
+        self._unclosed: tuple[str, ...] = ()
 
     @property
     def stuck(self) -> bool:
         """Whether a look has not come to its end."""
-        return any(watch.busy for watch in (*self._watches.values(), *self._retired))
+        return self._stamping or any(watch.busy for watch in (*self._watches.values(), *self._retired))
 
     def start(self) -> None:
         """Begin: the first look at each source is made at once."""
         self._enter()
+        self._scheduler.add_executor(_thread(), STAMPS)
+        self._scheduler.add_executor(_thread(), DAYS)
+        self._scheduler.add_job(self._close_days, "cron", second=1, id=DAYS, executor=DAYS, next_run_time=self._now())
         self._schedule()
         self._scheduler.start()
         self._tell()
         notify(self._environ, "READY=1", *self._patience())
         log.info("started")
+        for remark in self._parts.remarks:
+            log.warning("%s", remark)
         self._say(self._rules, None)
 
     def tick(self, signals: frozenset[Signals]) -> None:
@@ -226,10 +244,13 @@ class Service:
         self._health.expect({name: job.every for name, job in jobs.items()})
         for name, job in jobs.items():
             if name in self._watches:
+                if job.source is not self._watches[name].job.source:
+                    self._listen(self._watches[name], job)
                 self._watches[name].replace(job)
                 self._scheduler.reschedule_job(name, trigger=_every(job.every))
             else:
                 self._watches[name] = Watch(job)
+                self._listen(self._watches[name], job)
                 self._scheduler.add_executor(_thread(), _slot(name))
                 self._scheduler.add_job(
                     self._run,
@@ -239,6 +260,54 @@ class Service:
                     executor=_slot(name),
                     next_run_time=self._now(),
                 )
+        at_once = {"next_run_time": self._now(), "replace_existing": True}
+        self._scheduler.add_job(self._stamp, _every(STAMPS_EVERY), id=STAMPS, executor=STAMPS, **at_once)
+
+    def _stamp(self) -> None:
+        """Have the log time-stamped, once a day; an authority that is away for a while is nobody's concern."""
+        self._stamping = True
+        anchors = self._parts.anchors
+        problems = self._guarded("the time-stamp", lambda: anchors.anchor(self._now)) if anchors else ()
+        unstamped = tuple(problem.message for problem in problems)
+        for message in unstamped:
+            if message not in self._unstamped:
+                log.warning("%s", message)
+        self._unstamped, self._stamping = unstamped, False
+
+    def _close_days(self) -> None:
+        """Once a minute: fill the days that are over up with cover records; what stands in the way is said once."""
+        unclosed = tuple(problem.message for problem in self._guarded("closing the day", self._close))
+        for message in unclosed:
+            if message not in self._unclosed:
+                log.warning("%s", message)
+        self._unclosed = unclosed
+
+    def _close(self) -> tuple[NocontactError, ...]:
+        self._parts.archive.close_days()
+        self._parts.archive.decoy()
+        return ()
+
+    def _listen(self, watch: Watch, job: Job) -> None:
+        """Have the source say when something may have come, if it can; the timer goes on regardless."""
+        listener = job.listener(lambda: self._hint(job.name)) if job.listener else None
+        watch.hear(listener)
+        if listener:
+            Thread(target=self._hear, args=(job.name, listener), daemon=True).start()
+
+    def _hear(self, source: str, listener: Listener) -> None:
+        def run() -> tuple[NocontactError, ...]:
+            listener.run()
+            return ()
+
+        for problem in self._guarded(f"{source}: listening", run):
+            log.error("%s", problem.message)
+
+    def _hint(self, source: str) -> None:
+        """Something may have come: look now. A look that is under way is followed by another."""
+        if watch := self._watches.get(source):
+            watch.ask()
+            with suppress(LookupError):  # retired meanwhile
+                self._scheduler.modify_job(source, next_run_time=self._now())
 
     def _ask_all(self) -> dict[str, int]:
         """Have every source looked at now; how many looks each had begun before."""
@@ -353,7 +422,7 @@ class Service:
     def _tell(self) -> None:
         """Write the status when it changed, and now and then."""
         remarks = self._parts.remarks + ((LOOSENING,) if self._rules.pending else ())
-        said = self._health.status(self._problems(), remarks)
+        said = self._health.status(self._problems() + self._unstamped, remarks)
         at = self._monotonic()
         if self._told is None or self._told[1] != said or at - self._told[0] >= STATUS_AGE:
             self._told = (at, said)

@@ -33,7 +33,7 @@ def config_file(said: Path | None, environ: Mapping[str, str]) -> Path:
 
 def place(config: Path, said: Path | None, environ: Mapping[str, str]) -> Path:
     """The state directory in use: the remembered one while rules are kept there, else as `said`, else the default."""
-    for default in _defaults(environ):
+    for default in default_places(environ):
         remembered = read(_pointer(default, config))
         if remembered and (Path(remembered.strip()) / ACCEPTED).exists():
             return Path(remembered.strip())
@@ -42,13 +42,13 @@ def place(config: Path, said: Path | None, environ: Mapping[str, str]) -> Path:
 
 def place_said(said: Path | None, environ: Mapping[str, str]) -> Path:
     """Where the state would be by the configuration alone."""
-    return said.absolute() if said else _defaults(environ)[0]
+    return said.absolute() if said else default_places(environ)[0]
 
 
 def remember(config: Path, state: Path, environ: Mapping[str, str]) -> bool:
     """Note which state this configuration uses, in every default place that can be written; whether there was one."""
     noted = False
-    for default in _defaults(environ):
+    for default in default_places(environ):
         pointer = _pointer(default, config)
         with suppress(OSError, SealError):
             if read(pointer) != f"{state}\n":
@@ -110,8 +110,8 @@ def owner_root_is_not(path: Path) -> str | None:
 
 
 @contextmanager
-def lock(state: Path) -> Iterator[None]:
-    """Be the one process that changes this state, as long as the context lasts. BusyError, SealError."""
+def lock(state: Path, patience: float = PATIENCE) -> Iterator[None]:
+    """Be the one that changes this state, as long as the context lasts. BusyError after `patience` s, SealError."""
     if owner := owner_root_is_not(state):
         raise SealError(
             f"{state}: belongs to the user {owner}; nothing was done", f"run this as that user: sudo -u {owner} …"
@@ -119,7 +119,7 @@ def lock(state: Path) -> Iterator[None]:
     directory(state)
     descriptor = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not _locked(descriptor):
             if time.monotonic() > deadline:
                 raise BusyError(
@@ -153,7 +153,7 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _defaults(environ: Mapping[str, str]) -> tuple[Path, ...]:
+def default_places(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Where a state lies when nobody says so, best first.
 
     systemd tells the daemon its StateDirectory=, but not the owner who runs `sudo -u nocontactd

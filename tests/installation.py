@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
 
-from nocontactd.archive import keys, seal, unseal
+from nocontactd.archive import keys, seal, unlock, unseal
 from nocontactd.demo.twilio_standin import TwilioStandin
 from nocontactd.errors import DamagedError
 from tests.peers.dovecot import Dovecot
@@ -202,5 +202,4 @@ def _template() -> tuple[Path, Path]:
 
 @cache
 def _identities() -> tuple[str, str]:
-    opener = unseal.unlock(_template()[0], owner=OWNER, therapist=THERAPIST, witness=None)
-    return str(opener._owner), str(opener._second)
+    return unlock.pair(_template()[0], owner=OWNER, therapist=THERAPIST, witness=None)

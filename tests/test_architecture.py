@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nocontactd"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-OWNERS = {
+OWNERS: dict[str, str | tuple[str, ...]] = {
     "imapclient": "sources/imap",
     "twilio": "sources/twilio",
     "apscheduler": "service.py",
@@ -21,14 +21,22 @@ OWNERS = {
     "sqlite3": "ledger",
     "phonenumbers": "number.py",
     "idna": "address.py",
-    "cryptography": "archive/log.py",
+    "cryptography": ("archive/log.py", "archive/stamp.py", "tokens.py"),  # rfc3161-client takes its certificates
+    "rfc3161_client": "archive/stamp.py",
+    "dkim": "dkim.py",
+    "dns": "dkim.py",
     "pymap": "demo/mail_server.py",
     "pyrage": "archive/",
+    "fpdf": "export/paper.py",
+    "msal": "sources/microsoft.py",
+    "sievelib": "sources/managesieve.py",
 }
 CORE = (
     *("model", "address", "number", "headers", "decide", "errors", "ports", "relay", "poll", "archive/format"),
+    *("archive/cover", "archive/proof", "archive/outside", "archive/witness"),
     *("rules", "lookalike", "invisible", "invitation", "protected", "reading", "authentication", "services", "mime"),
-    "acquaintance",
+    *("acquaintance", "sieve", "server_rule", "gmail"),
+    *("archive/examined", "signatures", "mailhosts"),
 )
 IMPURE = {"os", "io", "pathlib", "time", "random", "secrets", "socket", "logging", "sqlite3", "subprocess", "threading"}
 
@@ -83,7 +91,7 @@ def test_the_daemon_process_never_loads_the_opening_half() -> None:
     """Held at run time too: import the daemon whole, then look what is loaded."""
     program = (
         "import sys, nocontactd.service, nocontactd.assemble, nocontactd.archive.seal, nocontactd.archive.mint\n"
-        "sys.exit('nocontactd.archive.unseal' in sys.modules)"
+        "sys.exit({'nocontactd.archive.unseal', 'nocontactd.archive.unlock'} & sys.modules.keys() != set())"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
 

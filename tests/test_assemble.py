@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from nocontactd.assemble import Parts, assemble, policy, reassemble, sources
+from nocontactd.assemble import PUT_BACK, Parts, assemble, policy, reassemble, sources
 from nocontactd.config import Config
 from nocontactd.errors import BusyError, DamagedError, NoKeysError
 from nocontactd.model import Disposition, Kind, Rule
+from tests.archive_fixture import seal
 from tests.installation import Installation
 from tests.peers.dovecot import Dovecot
 from tests.test_loosening import CONFIG, HOME, NUMBER
@@ -76,6 +77,48 @@ def test_a_number_goes_by_the_default_region_where_it_names_none(config: Config)
         assert other.jobs[1].source is not parts.jobs[1].source
 
 
+def test_an_older_copy_of_the_archive_is_remarked_on(config: Config, tmp_path: Path) -> None:
+    shutil.copytree(config.archive, tmp_path / "older")
+    with assembled(config) as parts:
+        assert not [remark for remark in parts.remarks if remark.startswith(PUT_BACK)]
+        parts.archive.enter("coverage", ())
+        parts.archive.enter("coverage", ())
+    shutil.rmtree(config.archive)
+    shutil.copytree(tmp_path / "older", config.archive)
+    with assembled(config) as parts:
+        assert [remark for remark in parts.remarks if remark.startswith(PUT_BACK)]
+
+
+def test_an_authority_for_time_stamps_is_asked_only_where_one_is_configured(config: Config) -> None:
+    with assembled(config) as parts:
+        assert parts.anchors is not None
+        assert reassemble(parts, replace(config, tsa=None), {}, now).anchors is None
+
+
+def test_whose_signatures_are_checked_follows_the_configuration_at_once(config: Config) -> None:
+    with assembled(config) as parts:
+        assert parts.examiner is not None
+        assert parts.examiner.whose == "providers"
+        reassemble(parts, replace(config, dkim="none"), {}, now)
+        assert parts.examiner.whose == "none"
+
+
+def test_what_the_archive_seals_is_examined(config: Config) -> None:
+    class Examiner:
+        def __init__(self) -> None:
+            self.seen: list[bytes] = []
+
+        def examine(self, octets: bytes, size: int, arrived: datetime, now: datetime) -> None:
+            self.seen.append(octets)
+
+    with assembled(config) as parts:
+        examiner = Examiner()
+        assert parts.examiner is not None
+        parts.examiner.examine = examiner.examine  # type: ignore[method-assign]
+        seal(parts.archive, [b"one", b"two"])
+        assert examiner.seen == [b"one", b"two"]
+
+
 def test_the_archive_is_locked_while_the_parts_are_in_use(config: Config) -> None:
     with assembled(config), pytest.raises(BusyError), assembled(config):
         pass
@@ -105,14 +148,9 @@ def test_an_archive_that_was_open_once_is_missed_when_it_is_gone(config: Config,
         pass
 
 
-def test_an_unattended_ceremony_is_remarked_upon(config: Config) -> None:
-    with assembled(config) as parts:
-        assert "ceremony: unattended" in parts.remarks[0]
-
-
 def test_a_look_that_changes_nothing_takes_no_lock(config: Config) -> None:
     with assembled(config):
-        assert [job.name for job in sources(config, {}, now)] == ["home", "number"]
+        assert [job.name for job in sources(config, config.archive.parent, {}, now)] == ["home", "number"]
 
 
 def test_a_policy_is_told_by_what_decides(config: Config) -> None:

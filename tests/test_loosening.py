@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nocontactd.config import Config, MailSource, Person, PhoneSource, Secret
+from nocontactd.config import Config, MailSource, Person, PhoneSource, Secret, Sieve, Tsa
 from nocontactd.loosening import merge
 from nocontactd.model import Disposition, Kind, Rule
 from nocontactd.number import keys
@@ -26,6 +26,7 @@ HOME = MailSource(
     ca_file=None,
     authserv_id=None,
     secret=Secret(file=Path("/etc/home.password")),
+    sieve=Sieve("imap.example.org"),
 )
 NUMBER = PhoneSource(
     name="number",
@@ -48,6 +49,7 @@ CONFIG = Config(
     uncertain=Disposition.SEAL,
     region="GB",
     max_per_pass=100,
+    tsa=Tsa("https://tsa.example/tsr", None),
 )
 
 
@@ -86,6 +88,8 @@ LOOSER = {
     "a folder more is never touched": {"mail": mail(never_touch=("Court", "INBOX"))},
     "mail is looked at less often": {"mail": mail(every=61.0)},
     "another server is trusted": {"mail": mail(authserv_id="mx.abuser.example")},
+    "no rule on the server": {"mail": mail(sieve=None)},
+    "another rule on the server": {"mail": mail(sieve=Sieve("imap.example.org", folder="elsewhere"))},
     "another account": {"phone": phone(account="AC11111111111111111111111111111111")},
     "another number": {"phone": phone(number="+1 415 555 0101")},
     "another API": {"phone": phone(api_base="http://127.0.0.1:1")},
@@ -98,6 +102,10 @@ LOOSER = {
     "the uncertain pass": {"uncertain": Disposition.PASS},
     "another region": {"region": "US"},
     "smaller sweeps": {"max_per_pass": 99},
+    "no time-stamps": {"tsa": None},
+    "no signatures are checked": {"dkim": "none"},
+    "the keys of everybody are asked for": {"dkim": "all"},
+    "another authority": {"tsa": Tsa("https://tsa.example/tsr", Path("/tmp/mine.pem"))},
 }
 NO_LOOSER = {
     "an entry more": {"people": people(EX, FIRM, MOBILE, NAME, Rule(Kind.NAME, "A. Example"))},
@@ -151,6 +159,20 @@ def test_after_a_loosening_is_undone_nothing_is_looser(change: dict[str, object]
     back, waiting = merge(merged, CONFIG)
     assert not _differs(back, CONFIG)
     assert not {loosening.id for loosening in waited} & {loosening.id for loosening in waiting}
+
+
+def test_a_first_authority_for_time_stamps_is_asked_at_once() -> None:
+    without = replace(CONFIG, tsa=None)
+    assert merge(without, CONFIG) == (CONFIG, ())
+
+
+def test_who_no_longer_wants_senders_to_see_queries_need_not_wait() -> None:
+    """And who wants none at all goes as far as that at once."""
+    watched = replace(CONFIG, dkim="all")
+    assert merge(watched, CONFIG) == (CONFIG, ())
+    merged, waiting = merge(watched, replace(CONFIG, dkim="none"))
+    assert merged == CONFIG
+    assert len(waiting) == 1
 
 
 def _differs(merged: Config, accepted: Config) -> bool:

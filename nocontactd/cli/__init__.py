@@ -32,6 +32,8 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "setup": Command("setup", "ask, store secrets, make the keys, write the configuration, install the service"),
+    "login": Command("login", "log in with Microsoft, for a mailbox there that takes no password"),
     "check": Command("check", "is everything in order, on this machine and at each source? what is not covered?"),
     "explain": Command("explain", "what would happen to this message, and why; offline, stores nothing"),
     "plan": Command("plan", "look at every source and say what a first pass would do; change nothing"),
@@ -39,9 +41,11 @@ COMMANDS = {
     "status": Command("status", "healthy or not, and why not; no counts, no names"),
     "pending": Command("pending", "loosenings that are waiting"),
     "cancel": Command("pending", "withdraw a loosening that is waiting"),
-    "keys": Command("keys", "make the keys of owner, therapist and witness"),
+    "keys": Command("keys", "make, rehearse, replace key holders; release days from elsewhere"),
     "verify": Command("verify", "is the archive whole and unaltered? needs no key"),
     "review": Command("review", "read what was sealed: owner and therapist together"),
+    "rules": Command("rules", "the block list as a rule on the mail server: sieve or gmail"),
+    "export": Command("export", "evidence for a lawyer: originals, proofs, an incident log, papers"),
     "demo": Command("demo", "the whole story on a mailbox of its own, nothing to set up"),
 }
 

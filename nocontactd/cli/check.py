@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from nocontactd import status, whereabouts
-from nocontactd.assemble import Job, sources
+from nocontactd import examiner, status, whereabouts
+from nocontactd.archive import landlock
+from nocontactd.archive.reminders import reminders
+from nocontactd.assemble import Job, replaceable, sources
 from nocontactd.cli import complain, situation, unusable
 from nocontactd.errors import DamagedError, NocontactError, NoKeysError, SealError, exit_code
 from nocontactd.in_force import InForce, NotFollowedError
@@ -66,9 +68,9 @@ def run(args: Namespace) -> int:
         problems.append(problem)
     for warning in rules.warnings:
         print(visible(warning))
-    for remark in _remarks(rules):
+    for remark in (*_remarks(rules), _confinement(rules, situation.config_file(args))):
         print(f"remark: {visible(remark)}")
-    for job in sources(rules.config, os.environ, situation.now):
+    for job in sources(rules.config, rules.state, os.environ, situation.now):
         problems += _source(job)
     for words in NOT_COVERED:
         print(f"not covered: {words}")
@@ -88,7 +90,7 @@ def _here(rules: InForce) -> Iterator[NocontactError]:
     if rules.problems:
         yield NotFollowedError(rules.problems)
     yield from _archive(rules)
-    for path in (rules.state, *_inside(rules.state)):
+    for path in filter(Path.exists, (rules.state, *_inside(rules.state))):  # before `keys init` there is no state
         if stat.S_IMODE(path.lstat().st_mode) & 0o077:
             yield NocontactError(f"{path}: others on this machine can get at it", f"chmod go= {path}")
     if not status.running(rules.state):
@@ -114,7 +116,9 @@ def _inside(state: Path) -> list[Path]:
 
 def _remarks(rules: InForce) -> Iterator[str]:
     """What is no fault, and should be known."""
-    yield from situation.ceremony_remark(rules.config.archive)
+    yield from reminders(rules.config.archive, situation.now())
+    if rules.config.mail:
+        yield from examiner.remarks(rules.config.dkim)
     if rules.config.phone:
         from nocontactd.sources.twilio.settings import UNREADABLE  # its package costs 30 MB
 
@@ -126,6 +130,14 @@ def _remarks(rules: InForce) -> Iterator[str]:
         yield "a loosening is waiting: see `nocontact pending`"
     if rules.state.exists() and deletable(rules.state.stat().st_uid, os.getuid()):
         yield "the state belongs to you: in a weak hour you can delete it without being root (use the system unit)"
+
+
+def _confinement(rules: InForce, config_file: Path) -> str:
+    """Whether the daemon is shut out of what it has sealed."""
+    archive, needed = rules.config.archive, replaceable(rules.config, rules.state, config_file, os.environ)
+    if why := landlock.hindrance(archive, needed):
+        return f"the daemon is not kept from reading what it has sealed: {why}"
+    return "the kernel keeps the daemon from reading what it has sealed (Landlock)"
 
 
 def deletable(owner: int, user: int) -> bool:

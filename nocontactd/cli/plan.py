@@ -33,7 +33,7 @@ def run(args: Namespace) -> int:
     rules = situation.load(args)
     in_force = policy(rules.config)
     problems: list[Exception] = []
-    for job in sources(rules.config, os.environ, situation.now):
+    for job in sources(rules.config, rules.state, os.environ, situation.now):
         _say(f"{job.name}: looking, and changing nothing")
         try:
             familiar = _familiar(job, situation.now() - timedelta(seconds=rules.config.loosening_delay))

@@ -2,6 +2,20 @@
 
 from nocontactd.config.file import examine, load, parse
 from nocontactd.config.saved import dump, restore
-from nocontactd.config.sections import Config, MailSource, Person, PhoneSource, Secret
+from nocontactd.config.sections import Config, MailSource, Microsoft, Person, PhoneSource, Secret, Sieve, Tsa
 
-__all__ = ["Config", "MailSource", "Person", "PhoneSource", "Secret", "dump", "examine", "load", "parse", "restore"]
+__all__ = [
+    "Config",
+    "MailSource",
+    "Microsoft",
+    "Person",
+    "PhoneSource",
+    "Secret",
+    "Sieve",
+    "Tsa",
+    "dump",
+    "examine",
+    "load",
+    "parse",
+    "restore",
+]

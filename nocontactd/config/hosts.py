@@ -25,6 +25,14 @@ def host_problem(host: str) -> str:
 
 def url_problem(url: str) -> str:
     """What is wrong with the address of an API, or "": https, or http to this machine."""
+    problem = address_problem(url)
+    if not problem and urlsplit(url).scheme == "http" and not loopback(urlsplit(url).hostname or ""):
+        return "http without TLS is allowed to this machine only: use https"
+    return problem
+
+
+def address_problem(url: str) -> str:
+    """What is wrong with an address of any of both kinds, or ""."""
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname or "", parts.port
@@ -32,8 +40,6 @@ def url_problem(url: str) -> str:
         return "this is not an address such as https://api.example.com"
     if parts.scheme not in {"http", "https"} or host_problem(host) or parts.username or parts.query or parts.fragment:
         return "this is not an address such as https://api.example.com"
-    if parts.scheme == "http" and not loopback(host):
-        return "http without TLS is allowed to this machine only: use https"
     return ""
 
 

@@ -3,7 +3,10 @@
 import difflib
 
 KEYS = {
-    "": ("blocked", "mail", "phone", "archive", "state", "loosening", "region", "uncertain", "max_per_pass"),
+    "": (
+        *("blocked", "mail", "phone", "archive", "state", "loosening", "region", "uncertain", "max_per_pass"),
+        *("tsa", "dkim"),
+    ),
     "blocked": ("person", "mail", "phone", "names", "handles"),
     "mail": (
         "source",
@@ -15,11 +18,15 @@ KEYS = {
         "password_file",
         "password_command",
         "token_command",
+        "microsoft",
         "folders",
         "never_touch",
         "authserv_id",
+        "sieve",
         "every",
     ),
+    "microsoft": ("client_id", "tenant", "authority"),
+    "sieve": ("host", "port", "security", "folder"),
     "phone": (
         "source",
         "account",
@@ -35,10 +42,11 @@ KEYS = {
     "archive": ("path",),
     "state": ("path",),
     "loosening": ("delay",),
+    "tsa": ("url", "ca_file"),
 }
 """Section ("" for the top level) to its keys."""
 
-LATER = frozenset({"tsa", "support"})
+LATER = frozenset({"support"})
 """Words of the contract that this version does not know yet."""
 
 

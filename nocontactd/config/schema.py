@@ -3,7 +3,9 @@
 Nothing here stops at the first problem, and no problem repeats a value: the file names people.
 """
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from nocontactd.config.document import Mapping, Node, Place, Spoilt
@@ -19,8 +21,8 @@ from nocontactd.config.entries import (
     region_problem,
 )
 from nocontactd.config.fields import Complain, Fields
-from nocontactd.config.hosts import host_problem, loopback, url_problem
-from nocontactd.config.sections import Config, MailSource, Person, PhoneSource, Secret
+from nocontactd.config.hosts import address_problem, host_problem, loopback, url_problem
+from nocontactd.config.sections import Config, MailSource, Microsoft, Person, PhoneSource, Secret, Sieve, Tsa
 from nocontactd.model import Disposition, Kind, Rule
 from nocontactd.shipped import protected, services
 
@@ -29,6 +31,7 @@ EVERY = 60.0
 LEAST_EVERY = 0.01
 LOOSENING_DELAY = 7 * 86400.0
 MAX_PER_PASS = 1000
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 PORTS = {"tls": 993, "starttls": 143, "none": 143}
 """RFC 8314, 3.2 and RFC 9051, 2.1."""
 
@@ -62,6 +65,8 @@ def read(root: Node, folder: Path, complain: Complain) -> Config:
         uncertain=Disposition(top.word("uncertain", ("pass", "seal"), "pass")),
         region=region,
         max_per_pass=top.number("max_per_pass", 10**9) or MAX_PER_PASS,
+        tsa=_tsa(top, folder),
+        dkim=top.word("dkim", ("providers", "all", "none"), "providers"),
     )
 
 
@@ -104,7 +109,7 @@ def _mail(fields: Fields, folder: Path) -> tuple[MailSource, Fields]:
     if security == "none" and host and not loopback(host):
         fields.wrong("security", "`none` is allowed to this machine only; use tls or starttls")
     source = MailSource(
-        name=fields.text("source", _label_problem) or "",
+        name=fields.text("source", label_problem) or "",
         host=host,
         user=fields.text("user") or "",
         port=fields.number("port", 65535) or PORTS[security],
@@ -115,11 +120,25 @@ def _mail(fields: Fields, folder: Path) -> tuple[MailSource, Fields]:
         ca_file=fields.path("ca_file", folder),
         authserv_id=fields.text("authserv_id", lambda text: "this is one word" if set(text) & set(' ;=()"') else ""),
         secret=_secret(fields, folder),
+        sieve=_sieve(fields, host, security),
     )
     for folder_name in set(source.folders or ()) & set(source.never_touch):
         if folder_name:
             fields.wrong("never_touch", "a folder under `never_touch` stands under `folders` too")
     return source, fields
+
+
+def _sieve(mailbox: Fields, host: str, security: str) -> Sieve | None:
+    """ManageSieve begins in plain text and goes over to TLS (RFC 5804, 1.8), whatever IMAP does there."""
+    fields = mailbox.section("sieve")
+    if fields is None:
+        return None
+    said = fields.word("security", ("tls", "starttls", "none"), "none" if security == "none" else "starttls")
+    there = fields.text("host", host_problem) or host
+    if said == "none" and there and not loopback(there):
+        fields.wrong("security", "`none` is allowed to this machine only; use starttls or tls")
+    usual = Sieve(there, security=said)
+    return replace(usual, port=fields.number("port", 65535) or usual.port, folder=fields.text("folder") or usual.folder)
 
 
 def _folders(fields: Fields) -> tuple[str, ...] | None:
@@ -138,12 +157,12 @@ def _phone(fields: Fields, folder: Path, default: str | None) -> tuple[PhoneSour
     own = _region(fields)
     region = own or default
     source = PhoneSource(
-        name=fields.text("source", _label_problem) or "",
-        account=fields.text("account", _sid_problem("AC")) or "",
+        name=fields.text("source", label_problem) or "",
+        account=fields.text("account", sid_problem("AC")) or "",
         number=fields.text("number", lambda text: number_problem(text, region, whole=True)) or "",
         every=fields.duration("every", LEAST_EVERY, EVERY),
         relay_to=fields.text("relay_to", lambda text: number_problem(text, region, whole=True)),
-        api_key=fields.text("api_key", _sid_problem("SK")),
+        api_key=fields.text("api_key", sid_problem("SK")),
         region=own,
         api_base=fields.text("api_base", url_problem),
         secret=_secret(fields, folder),
@@ -166,13 +185,44 @@ def _unlisted(people: tuple[Person, ...], phone: list[tuple[PhoneSource, Fields]
 
 
 def _secret(fields: Fields, folder: Path) -> Secret:
-    ways = fields.has("password_file", "password_command", "token_command")
+    ways = fields.has("password_file", "password_command", "token_command", "microsoft")
     for way in ways[1:]:
         fields.wrong(way, f"there is `{ways[0]}` already: one way to the secret is enough")
     return Secret(
         file=fields.path("password_file", folder),
         command=fields.text("password_command", lines=True),
         token_command=fields.text("token_command", lines=True),
+        microsoft=_microsoft(fields),
+    )
+
+
+def _microsoft(mailbox: Fields) -> Microsoft | None:
+    fields = mailbox.section("microsoft")
+    if fields is None:
+        return None
+    fields.need("client_id")
+    usual = Microsoft(fields.text("client_id", guid_problem) or "")
+    return replace(
+        usual,
+        tenant=fields.text("tenant", tenant_problem) or usual.tenant,
+        authority=(fields.text("authority", _authority_problem) or usual.authority).rstrip("/"),
+    )
+
+
+def guid_problem(text: str) -> str:
+    """What is wrong with an id of Microsoft's, or ""."""
+    return "" if _GUID.fullmatch(text) else "an id, as Microsoft shows it, is 8-4-4-4-12 digits and letters a to f"
+
+
+def tenant_problem(text: str) -> str:
+    """What is wrong with a tenant, or ""."""
+    good = text in ("consumers", "organizations", "common") or _GUID.fullmatch(text)
+    return "" if good else "`tenant` is consumers, organizations, common, or the id of your organization's directory"
+
+
+def _authority_problem(text: str) -> str:
+    return (
+        url_problem(text) if text.startswith("https:") else "this is not an address such as https://login.example.com"
     )
 
 
@@ -223,12 +273,23 @@ def _loosening(top: Fields) -> float:
     return section.duration("delay", 0.01, LOOSENING_DELAY)
 
 
+def _tsa(top: Fields, folder: Path) -> Tsa | None:
+    section = top.section("tsa")
+    if section is None:
+        return None
+    section.need("url")
+    tsa = Tsa(section.text("url", address_problem) or "", section.path("ca_file", folder))
+    if tsa.url and url_problem(tsa.url) and not tsa.ca_file:
+        section.wrong("url", "http without TLS needs `ca_file`, or anybody on the way could make time-stamps")
+    return tsa
+
+
 def _region(fields: Fields) -> str | None:
     said = fields.text("region", region_problem)
     return said.upper() if said else None
 
 
-def _label_problem(text: str) -> str:
+def label_problem(text: str) -> str:
     """A source's label stands in the journal, in the state and as the name of a systemd credential."""
     good = len(text) <= 64 and text[0].isalnum() and all(c.isalnum() or c in " ._-" for c in text)
     if good and sum(c.isdigit() for c in text) < 7:
@@ -236,7 +297,9 @@ def _label_problem(text: str) -> str:
     return "a source is named by a word of your own, such as home: it is logged, so no address and no number"
 
 
-def _sid_problem(prefix: str) -> Callable[[str], str]:
+def sid_problem(prefix: str) -> Callable[[str], str]:
+    """What tells what is wrong with one of Twilio's ids of this kind, or ""."""
+
     def check(text: str) -> str:
         good = text.startswith(prefix) and text.isascii() and text.isalnum() and len(text) > 2
         return "" if good else f"this begins with {prefix} at Twilio, and letters and digits follow"

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from nocontactd.model import Disposition, Rule
 
+MICROSOFT = "https://login.microsoftonline.com"
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -16,12 +18,45 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Microsoft:
+    """A login with Microsoft by the device flow, with the owner's own registration."""
+
+    client_id: str
+    tenant: str = "common"
+    authority: str = MICROSOFT
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the identity provider is not Microsoft's own, but a stand-in."""
+        return self.authority != MICROSOFT
+
+
+@dataclass(frozen=True, slots=True)
 class Secret:
     """Where the secret of a source is to be had, beside systemd credentials and keyring."""
 
     file: Path | None = None
     command: str | None = None
     token_command: str | None = None
+    microsoft: Microsoft | None = None
+
+    @property
+    def token(self) -> bool:
+        """Whether the secret is an OAuth access token."""
+        return self.token_command is not None or self.microsoft is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """The owner's scripts on the mail server, where the block list is kept as a rule."""
+
+    host: str
+    port: int = 4190
+    """RFC 5804, 1.8."""
+    security: str = "starttls"
+    """tls, starttls, or none (to loopback only)."""
+    folder: str = "nocontact"
+    """Where the rule files to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +77,8 @@ class MailSource:
     ca_file: Path | None
     authserv_id: str | None
     secret: Secret
+    sieve: Sieve | None = None
+    """None: no rule of ours is kept on the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +98,15 @@ class PhoneSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Tsa:
+    """The authority that time-stamps the log's checkpoint each day."""
+
+    url: str
+    ca_file: Path | None
+    """Whose time-stamps are believed; None: those that this system trusts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """A whole accepted configuration."""
 
@@ -76,6 +122,9 @@ class Config:
     """PASS or SEAL."""
     region: str | None
     max_per_pass: int
+    tsa: Tsa | None = None
+    dkim: str = "providers"
+    """Whose keys are asked for in the DNS: providers, all or none."""
 
     @property
     def entries(self) -> tuple[Rule, ...]:

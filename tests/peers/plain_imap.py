@@ -199,7 +199,10 @@ class _Talk:
         user, password = self._server.user, self._server.password
         if mechanism == "PLAIN":
             return b"", "OK in" if said == f"\0{user}\0{password}" else "NO [AUTHENTICATIONFAILED] no"
-        if said == f"user={user}\1auth=Bearer {password}\1\1":
+        where = f"host={self._server.host}\1port={self._server.port}\1"
+        saslname = user.replace("=", "=3D").replace(",", "=2C")  # RFC 5801, 4
+        first = {"XOAUTH2": f"user={user}\1", "OAUTHBEARER": f"n,a={saslname},\1{where}"}[mechanism]
+        if said == f"{first}auth=Bearer {password}\1\1":
             return b"", "OK in"
         self._socket.sendall(b"+ " + base64.b64encode(b'{"status":"401"}') + b"\r\n")
         return b"", f"NO [AUTHENTICATIONFAILED] {self._file.readline()!r}"

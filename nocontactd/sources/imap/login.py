@@ -6,6 +6,7 @@ forged or injected before it is refused or forgotten.
 
 import logging
 import re
+import shlex
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,7 +34,7 @@ class Server:
     """tls, starttls, or none (to loopback only)."""
     ca_file: Path | None
     token: bool
-    """The secret is an OAuth access token (XOAUTH2)."""
+    """The secret is an OAuth access token (RFC 7628)."""
     patience: Patience = field(default_factory=Patience)
 
 
@@ -54,10 +55,33 @@ class _Client(imapclient.IMAPClient):  # type: ignore[misc]  # no annotations, s
         return self._make()
 
 
-def connect(server: Server, password: Callable[[], str]) -> Session:
-    """Connect, encrypt, log in. UnreachableError; CredentialError: refused, or no secret to be had."""
+class _TokenRefusedError(Exception):
+    """A token may just have expired: another one is worth a try, over another connection."""
+
+
+def connect(server: Server, password: Callable[[], str], renewed: Callable[[], str] | None = None) -> Session:
+    """Connect, encrypt, log in. UnreachableError; CredentialError: refused, or no secret to be had.
+
+    `renewed`: a token in place of one that was refused; by default `password` is asked again.
+    """
     _silence()
     secret = password()
+    try:
+        return _connect(server, secret)
+    except _TokenRefusedError:
+        another = (renewed or password)()
+    try:
+        if another != secret:
+            return _connect(server, another)
+    except _TokenRefusedError:
+        pass
+    raise CredentialError(
+        f"{server.source}: the server refused the token, and a new one; nothing was looked at",
+        f"check user and token_command; with Microsoft: nocontact login {shlex.quote(server.source)}",
+    )
+
+
+def _connect(server: Server, secret: str) -> Session:
     context = _context(server)
     with ExitStack() as undo:
         with _reaching(server):
@@ -134,6 +158,8 @@ def _log_in(client: _Client, server: Server, secret: str) -> None:
             raise LostError("the connection was lost") from None
         if any(f"[{code}]" in str(error).upper() for code in _PASSING):
             raise UnreachableError(f"{server.source}: the server cannot let us in just now") from None
+        if server.token:
+            raise _TokenRefusedError from None
         raise CredentialError(
             f"{server.source}: the server refused the login; nothing was looked at",
             "check user and secret; many providers want an app password",
@@ -143,13 +169,27 @@ def _log_in(client: _Client, server: Server, secret: str) -> None:
 def _authenticate(client: _Client, server: Server, secret: str) -> None:
     offered = frozenset(client.capabilities())
     if server.token:
-        # Not oauth2_login: a refusal comes as a challenge, which must be answered with nothing to be heard.
-        first = f"user={server.user}\1auth=Bearer {secret}\1\1"
-        client.sasl_login("XOAUTH2", lambda challenge: b"" if challenge else first)
+        mechanism, first, answer = _bearer(server, secret, offered)
+        # Not oauth2_login: a refusal comes as a challenge, and has to be answered before it is one.
+        client.sasl_login(mechanism, lambda challenge: answer if challenge else first)
     elif b"AUTH=PLAIN" in offered:
         client.plain_login(server.user, secret)  # takes any character; LOGIN is ASCII
     else:
         client.login(f'"{_escaped(server.user)}"', secret)  # imaplib quotes the secret, not the user
+
+
+def _bearer(server: Server, token: str, offered: frozenset[bytes]) -> tuple[str, str, bytes]:
+    """By what mechanism a token is given, how, and what a refusal is answered with. CredentialError: by none."""
+    if b"AUTH=OAUTHBEARER" in offered:
+        user = server.user.replace("=", "=3D").replace(",", "=2C")  # RFC 5801, 4: saslname
+        where = f"host={server.host}\1port={server.port}"
+        return "OAUTHBEARER", f"n,a={user},\1{where}\1auth=Bearer {token}\1\1", b"\1"  # RFC 7628, 3.1 and 3.2.3
+    if b"AUTH=XOAUTH2" in offered:
+        return "XOAUTH2", f"user={server.user}\1auth=Bearer {token}\1\1", b""
+    raise CredentialError(
+        f"{server.source}: the server takes no token (neither OAUTHBEARER nor XOAUTH2); nothing was sent",
+        "use a password there: password_file or password_command",
+    )
 
 
 def _escaped(text: str) -> str:

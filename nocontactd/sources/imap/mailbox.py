@@ -4,6 +4,7 @@ What goes wrong with one message or one folder holds up no other; a lost connect
 once, and only a server that cannot be reached ends a look.
 """
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Recei
 from nocontactd.reading import Reader
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
+from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
 from nocontactd.sources.imap.look import BACKLOG, look_through
 from nocontactd.sources.imap.original import open_original
@@ -48,18 +50,20 @@ class Mailbox:
         never_touch: tuple[str, ...] = (),
         ca_file: Path | None = None,
         token: bool = False,
+        renewed: Callable[[], str] | None = None,
         patience: Patience | None = None,
         reader: Reader = Reader(),  # noqa: B008  # frozen
         backlog: int = BACKLOG,
     ) -> None:
-        """`security`: tls, starttls or none (loopback only). `token`: `password` gives an OAuth token.
+        """`security`: tls, starttls or none (loopback only). `token`: `password` gives an OAuth token,
+        and `renewed` another one when the server refused that.
 
         `folders`: those to look at; None: all but Sent and Drafts. `never_touch`: nor those, and
         what lies below them. `reader`: what its messages are read by. `backlog`: with more older
         messages than this in a folder, only some fields of their headers are read.
         """
         self._server = Server(name, host, port, user, security, ca_file, token, patience or Patience())
-        self._password = password
+        self._log_in: Callable[[], Session] = lambda: connect(self._server, password, renewed)
         self._wanted = folders
         self._never_touch = never_touch
         self._seen = Seen()
@@ -158,6 +162,10 @@ class Mailbox:
             return f"a folder cannot be looked through: {error.message}"
         return f"a folder cannot be looked through: {choice.problem}"
 
+    def listener(self, ring: Callable[[], None]) -> Listener:
+        """What calls `ring` when something may have come to the inbox, over a connection of its own."""
+        return Listener(self._log_in, ring, random.random)
+
     def close(self) -> None:
         """End the session, if there is one."""
         if self._session:
@@ -168,7 +176,7 @@ class Mailbox:
         if self._session and self._session.alive:
             self._session.try_it()
         if not self._session or not self._session.alive:
-            self._session = connect(self._server, self._password)
+            self._session = self._log_in()
         return self._session
 
     def _sent(self) -> tuple[str, ...]:
