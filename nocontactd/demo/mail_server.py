@@ -1,6 +1,7 @@
 """A real IMAP server inside this process, on loopback, for as long as the demonstration (or a test) lasts."""
 
 import asyncio
+import logging
 import socket
 import threading
 from argparse import Namespace
@@ -41,6 +42,7 @@ def _run(loop: asyncio.AbstractEventLoop, port: int, ready: threading.Event, sto
         task.add_done_callback(connections.discard)
         return task
 
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # pymap writes to clients that hung up in IDLE
     loop.set_task_factory(kept)
     loop.run_until_complete(_serve(port, ready, stop))
     loop.run_until_complete(_end())
