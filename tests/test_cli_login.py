@@ -17,7 +17,7 @@ CONFIG = """\
 blocked:
   - mail: [ex@abuser.example]
 mail:
-  - source: work
+  - source: office
     host: localhost
     port: {port}
     ca_file: {authority}
@@ -74,9 +74,9 @@ def test_the_owner_logs_in_and_the_mailbox_opens_until_the_login_is_withdrawn(
 ) -> None:
     before = owner.run("plan")
     assert before.returncode == 77
-    assert "hint: nocontact login work" in before.stderr
+    assert "hint: nocontact login office" in before.stderr
     provider.answers, provider.lifetime = ["authorization_pending"], 1
-    done = owner.run("login", "work")
+    done = owner.run("login", "office")
     assert done.returncode == 0, done.stderr
     assert "https://microsoft.com/devicelogin\n" in done.stdout
     assert "ABCD-1234\n" in done.stdout
@@ -85,7 +85,7 @@ def test_the_owner_logs_in_and_the_mailbox_opens_until_the_login_is_withdrawn(
     provider.withdrawn = "invalid_grant"
     after = owner.run("plan")
     assert after.returncode == 77
-    assert "hint: nocontact login work" in after.stderr
+    assert "hint: nocontact login office" in after.stderr
     told = before.stderr + done.stdout + done.stderr + after.stdout + after.stderr
     assert "canary" not in told
     files = [path for path in owner.folder.rglob("*") if path.is_file()]
@@ -101,7 +101,18 @@ def test_setup_at_a_terminal_goes_through_the_login_and_ends_with_a_mailbox_in_o
         (owner.folder / name).write_text(f"the {name}'s own sentence")
     there = ["--host", "localhost", "--port", str(server.tls_port), "--ca-file", str(certificate.authority)]
     login = ["--microsoft-client-id", CLIENT, "--tenant", TENANT, "--authority", provider.url, "--user", server.user]
-    rest = ["--security", "tls", "--source", "work", "--person", "A.", "--block", "ex@abuser.example", "--delay", "7d"]
+    rest = [
+        "--security",
+        "tls",
+        "--source",
+        "office",
+        "--person",
+        "A.",
+        "--block",
+        "ex@abuser.example",
+        "--delay",
+        "7d",
+    ]
     keys = ["--owner-passphrase-file", "owner", "--therapist-passphrase-file", "therapist"]
     words = ["setup", *there, *login, *rest, *keys, "--archive", "archive", "--no-unit"]
     screen = Terminal(owner.folder, owner.environ | {"TERM": "dumb"}, "--config", "c.yaml", *words)
@@ -115,25 +126,25 @@ def test_setup_at_a_terminal_goes_through_the_login_and_ends_with_a_mailbox_in_o
         screen.type(answer)
     screen.expect("is ready; it opens for the owner and the therapist")
     screen.expect("ABCD-1234")
-    screen.expect("work: logged in")
-    screen.expect("work: in order")
+    screen.expect("office: logged in")
+    screen.expect("office: in order")
     assert screen.end() == 0, screen.screen
     assert "canary" not in screen.screen
 
 
 def test_a_declined_login_ends_with_77_and_keeps_nothing(owner: Owner, provider: IdentityProvider) -> None:
     provider.answers = ["authorization_declined"]
-    done = owner.run("login", "work")
+    done = owner.run("login", "office")
     assert done.returncode == 77
-    assert "hint: nocontact login work" in done.stderr
-    assert not (owner.folder / "state/tokens/work/sealed").exists()
+    assert "hint: nocontact login office" in done.stderr
+    assert not (owner.folder / "state/tokens/office/sealed").exists()
 
 
 def test_offline_it_says_so_and_that_it_can_be_tried_again(owner: Owner, provider: IdentityProvider) -> None:
     provider.close()
-    done = owner.run("login", "work")
+    done = owner.run("login", "office")
     assert done.returncode == 75
-    assert "work: Microsoft's login cannot be reached" in done.stderr
+    assert "office: Microsoft's login cannot be reached" in done.stderr
 
 
 def test_a_source_that_is_none_or_takes_a_password_is_a_usage_error(owner: Owner) -> None:

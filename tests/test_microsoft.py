@@ -26,7 +26,7 @@ from tests.peers.dovecot import dovecot
 from tests.peers.identity_provider import CLIENT, TENANT, IdentityProvider, identity_provider
 from tests.peers.plain_imap import plain_imap
 
-AGAIN = "nocontact login work"
+AGAIN = "nocontact login office"
 
 
 class Kept:
@@ -62,7 +62,7 @@ def provider(certificate: Certificate) -> Iterator[IdentityProvider]:
 
 @pytest.fixture
 def registration(provider: IdentityProvider, certificate: Certificate) -> Registration:
-    return Registration("work", CLIENT, TENANT, provider.url, AGAIN, certificate.authority)
+    return Registration("office", CLIENT, TENANT, provider.url, AGAIN, certificate.authority)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_code_that_nobody_types_ends_by_itself(
 def test_an_unknown_registration_is_named_as_what_is_wrong(
     registration: Registration, store: Kept, provider: IdentityProvider, certificate: Certificate
 ) -> None:
-    other = Registration("work", CLIENT.replace("1", "9"), TENANT, provider.url, AGAIN, certificate.authority)
+    other = Registration("office", CLIENT.replace("1", "9"), TENANT, provider.url, AGAIN, certificate.authority)
     with pytest.raises(CredentialError, match="registration") as refused:
         Account(other, store).log_in(lambda _: pytest.fail("there is no code"))
     assert "client_id" in refused.value.hint
@@ -118,7 +118,7 @@ def test_an_unknown_registration_is_named_as_what_is_wrong(
 def test_an_unknown_tenant_is_told(
     registration: Registration, store: Kept, provider: IdentityProvider, certificate: Certificate
 ) -> None:
-    other = Registration("work", CLIENT, "organizations", provider.url, AGAIN, certificate.authority)
+    other = Registration("office", CLIENT, "organizations", provider.url, AGAIN, certificate.authority)
     with pytest.raises(UnreachableError) as refused:
         Account(other, store).log_in(lambda _: None)
     assert "tenant" in refused.value.hint
@@ -221,7 +221,7 @@ def test_offline_a_token_that_holds_is_enough_and_nothing_else_is(
 
 
 def test_a_provider_that_nobody_vouches_for_is_told_nothing(store: Kept, provider: IdentityProvider) -> None:
-    stranger = Registration("work", CLIENT, TENANT, provider.url, AGAIN)
+    stranger = Registration("office", CLIENT, TENANT, provider.url, AGAIN)
     with pytest.raises(UnreachableError):
         Account(stranger, store).log_in(lambda _: None)
     assert provider.requests == []
@@ -259,7 +259,7 @@ def environment(tmp_path: Path, **more: str) -> dict[str, str]:
 
 @pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
-    return Tokens("work", tmp_path / "state", environment(tmp_path))
+    return Tokens("office", tmp_path / "state", environment(tmp_path))
 
 
 def test_what_is_kept_is_whole_private_and_sealed(tokens: Tokens, tmp_path: Path) -> None:
@@ -275,16 +275,16 @@ def test_what_is_kept_is_whole_private_and_sealed(tokens: Tokens, tmp_path: Path
 
 def test_with_a_credential_the_key_is_nowhere_in_the_state(tmp_path: Path) -> None:
     (tmp_path / "credentials").mkdir()
-    (tmp_path / "credentials" / "work").write_text("a key that systemd keeps")
+    (tmp_path / "credentials" / "office").write_text("a key that systemd keeps")
     kept = Tokens(
-        "work", tmp_path / "state", environment(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"))
+        "office", tmp_path / "state", environment(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"))
     )
     kept.held().__enter__()
     kept.write("canary")
     assert kept.read() == "canary"
     assert [path.name for path in (tmp_path / "state").rglob("*") if path.is_file()] == ["sealed"]
     with pytest.raises(CredentialError, match="credential") as lost:
-        Tokens("work", tmp_path / "state", environment(tmp_path)).read()
+        Tokens("office", tmp_path / "state", environment(tmp_path)).read()
     assert lost.value.hint == AGAIN
 
 
@@ -293,11 +293,11 @@ def test_tokens_of_before_the_credential_are_still_read_and_move_under_it_when_t
 ) -> None:
     with tokens.held():
         tokens.write("canary")
-    (tmp_path / "work").write_text("a key that systemd keeps")
-    later = Tokens("work", tmp_path / "state", environment(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)))
+    (tmp_path / "office").write_text("a key that systemd keeps")
+    later = Tokens("office", tmp_path / "state", environment(tmp_path, CREDENTIALS_DIRECTORY=str(tmp_path)))
     assert later.read() == "canary"
     later.write("another")
-    assert json.loads((tmp_path / "state/tokens/work/sealed").read_text())["key"] == "credential"
+    assert json.loads((tmp_path / "state/tokens/office/sealed").read_text())["key"] == "credential"
     assert later.read() == "another"
 
 
@@ -307,7 +307,7 @@ def test_tokens_that_cannot_be_opened_are_an_error_and_not_an_empty_file(
 ) -> None:
     with tokens.held():
         tokens.write("canary")
-    file, key = (tmp_path / "state/tokens/work" / name for name in ("sealed", "key"))
+    file, key = (tmp_path / "state/tokens/office" / name for name in ("sealed", "key"))
     text = file.read_text()
     if harm == "no key":
         key.unlink()
@@ -325,7 +325,7 @@ def test_tokens_that_cannot_be_opened_are_an_error_and_not_an_empty_file(
 def test_two_are_never_at_the_tokens_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads of one daemon, and the owner's tool: whoever comes second waits, and gives up in the end."""
     monkeypatch.setattr("nocontactd.tokens.WAIT", 0.2)
-    one, other = (Tokens("work", tmp_path / "state", environment(tmp_path)) for _ in range(2))
+    one, other = (Tokens("office", tmp_path / "state", environment(tmp_path)) for _ in range(2))
     with one.held(), pytest.raises(UnreachableError, match="another process"), other.held():
         pytest.fail("both are inside")
     with other.held():
@@ -345,7 +345,7 @@ def section(server: object, provider: IdentityProvider, certificate: Certificate
     said = {"host": "localhost", "port": server.tls_port, "security": "tls", "ca_file": certificate.authority}  # type: ignore[attr-defined]
     secret = Secret(microsoft=Microsoft(CLIENT, TENANT, provider.url))
     rest = {"folders": None, "never_touch": (), "every": 60.0, "authserv_id": None, "secret": secret}
-    return MailSource("work", user="me@home.example", **{**said, **rest, **more})  # type: ignore[arg-type]
+    return MailSource("office", user="me@home.example", **{**said, **rest, **more})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mechanism", ["oauthbearer", "xoauth2"])
@@ -358,7 +358,7 @@ def test_from_the_device_code_to_a_folder_of_a_real_server(
                         tmp_path / "state", environment(tmp_path))  # fmt: skip
         login.log_in(lambda _: None)
         there = Mailbox(
-            "work", host="localhost", port=server.tls_port, user="me@home.example", security="tls",
+            "office", host="localhost", port=server.tls_port, user="me@home.example", security="tls",
             password=login.token, renewed=login.renewed, token=True, ca_file=certificate.authority,
         )  # fmt: skip
         assert there.check() == ()
@@ -371,7 +371,7 @@ def test_an_expired_token_is_replaced_once_before_the_login_counts_as_refused(
 ) -> None:
     login = logged_in(registration, store)
     with plain_imap(["IMAP4rev1", "AUTH=XOAUTH2"]) as server:
-        there = Mailbox("work", host=server.host, port=server.port, user=server.user, security="none",
+        there = Mailbox("office", host=server.host, port=server.port, user=server.user, security="none",
                         password=login.token, renewed=login.renewed, token=True)  # fmt: skip
         server.password = "canary-access-2"
         assert list(there.scan({}, "r"))
@@ -387,7 +387,7 @@ def test_a_token_that_expires_in_mid_session_is_replaced_at_the_next_connection(
     printed = iter(["first", "second", "third"])
     with plain_imap(["IMAP4rev1", "AUTH=OAUTHBEARER"]) as server:
         server.user, server.password = "a=b,c", "first"
-        there = Mailbox("work", host=server.host, port=server.port, user=server.user, security="none",
+        there = Mailbox("office", host=server.host, port=server.port, user=server.user, security="none",
                         password=lambda: next(printed), token=True)  # fmt: skip
         assert list(there.scan({}, "r"))
         server.password = "second"
@@ -398,7 +398,7 @@ def test_a_token_that_expires_in_mid_session_is_replaced_at_the_next_connection(
 
 def test_a_command_that_prints_the_refused_token_again_is_not_tried_twice() -> None:
     with plain_imap(["IMAP4rev1", "AUTH=XOAUTH2"]) as server:
-        there = Mailbox("work", host=server.host, port=server.port, user=server.user, security="none",
+        there = Mailbox("office", host=server.host, port=server.port, user=server.user, security="none",
                         password=lambda: "stale", token=True)  # fmt: skip
         with pytest.raises(CredentialError):
             list(there.scan({}, "r"))
@@ -407,7 +407,7 @@ def test_a_command_that_prints_the_refused_token_again_is_not_tried_twice() -> N
 
 def test_a_server_that_takes_no_tokens_is_sent_none() -> None:
     with plain_imap(["IMAP4rev1", "AUTH=PLAIN"]) as server:
-        there = Mailbox("work", host=server.host, port=server.port, user=server.user, security="none",
+        there = Mailbox("office", host=server.host, port=server.port, user=server.user, security="none",
                         password=lambda: "canary", token=True)  # fmt: skip
         with pytest.raises(CredentialError, match="takes no token"):
             list(there.scan({}, "r"))
@@ -420,4 +420,4 @@ def test_tokens_lie_where_the_state_is(tmp_path: Path, provider: IdentityProvide
         said = section(server, provider, certificate)
         assert said.secret.microsoft
         account(said, said.secret.microsoft, tmp_path / "state", environment(tmp_path)).log_in(lambda _: None)
-    assert state.read(tmp_path / "state/tokens/work/sealed")
+    assert state.read(tmp_path / "state/tokens/office/sealed")
