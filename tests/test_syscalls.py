@@ -1,7 +1,8 @@
 """A pass under strace: SIGKILL, EIO and ENOSPC at every system call that touches the archive, the state or a socket.
 
 One pass is recorded; then one pass is made for each such call, with the fault put there by
-strace. Judged by what is lost, doubled, touched and left: all of them nothing.
+strace. Judged by what is lost, doubled, touched and left: all of them nothing. Every time some of
+the calls are tried, spread over the whole pass, and in `make soak` each of them.
 """
 
 import os
@@ -35,7 +36,9 @@ FLUSHES = "trace=sync,syncfs,fsync,fdatasync,sync_file_range,msync,newfstatat,st
 FAULTS = ("signal=KILL", "error=EIO", "error=ENOSPC")
 TAKE_ROOM = {"openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "renameat", "renameat2", "mkdir"}
 """Calls that a full disk can fail; no other ever gives ENOSPC (open(2), write(2), fsync(2), rename(2), mkdir(2))."""
-PARTS = 4
+PARTS = 5
+"""A prime: what a pass repeats every second or fourth call falls into each of them."""
+EVERY_TIME = {("signal=KILL", 0), ("signal=KILL", 2), ("error=EIO", 1), ("error=ENOSPC", 3)}
 LINE = re.compile(r"^(\d+) +(\w+)\((.*)")
 
 
@@ -115,8 +118,14 @@ def faults(calls: list[Call], fault: str, folder: Path, server: Dovecot) -> None
     assert sum(felt) > len(felt) * 0.9, "strace did not reach the calls that were recorded"
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "part"),
+    [
+        pytest.param(fault, part, marks=() if (fault, part) in EVERY_TIME else pytest.mark.soak)
+        for fault in FAULTS
+        for part in range(PARTS)
+    ],
+)
 def test_a_fault_at_any_call_on_archive_or_socket_loses_doubles_touches_and_leaves_nothing(
     fault: str, part: int, tmp_path: Path, server: Dovecot
 ) -> None:
