@@ -114,6 +114,7 @@ def test_a_file_without_its_end_does_not_open(cut: int) -> None:
 
 def test_chunks_put_in_another_order_do_not_open() -> None:
     made = sealed([bytes(3 * CHUNK)])
+    assert pyrage.decrypt(made, [HOLDER]) == bytes(3 * CHUNK)
     body = len(made) - 3 * (CHUNK + 16)
     first, second = made[body : body + CHUNK + 16], made[body + CHUNK + 16 : body + 2 * (CHUNK + 16)]
     with pytest.raises(pyrage.DecryptError):
