@@ -173,6 +173,12 @@ class RecordingDisk(Disk):
                 self.done.append(step)
 
 
+def most_resident() -> int:
+    """KB of memory that this process ever held. Not ru_maxrss, which begins with what its parent held."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
 def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Every file below a folder, for comparing before and after."""
     for path in sorted(folder.rglob("*")):

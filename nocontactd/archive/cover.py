@@ -37,8 +37,8 @@ LARGER = (
     SizeClass(48 << 10, 1, 176 << 10),
     SizeClass(192 << 10, 1, 704 << 10),
 )
-"""Below the first is what is padded to format.FLOOR, as every text, note and coverage record is: age's grease varies a
-little. The last has no upper end, but no cover is larger than it says: a message that is, shows."""
+"""Below the first is what is padded to format.FLOOR, as every text, note and coverage record is. The last has no upper
+end, but no cover is larger than it says: a message that is, shows."""
 
 
 def step(count: int, first: int = FIRST) -> int:

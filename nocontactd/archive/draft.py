@@ -44,7 +44,6 @@ class Draft:
         """That was all of it."""
         with refusals(self._archive):
             round_time(self._fd, moment)
-            hasten(self._fd)
 
     def flush(self) -> None:
         """It is on the disk when this returns."""

@@ -18,7 +18,7 @@ from nocontactd.errors import DamagedError, SealError
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 PIECE = 1 << 20
-_READ = 1 << 17
+_READ = 1 << 16
 
 _HINTS = {
     errno.ENOSPC: "make room on that disk; the next pass tries again",

@@ -320,5 +320,5 @@ def _time(moment: datetime) -> str:
 
 def _json(fields: Mapping[str, Any]) -> bytes:
     """One member a line, for whoever reads it in an editor; `indent=` would take json's slow way."""
-    lines = ",\n".join(f" {json.dumps(name)}: {json.dumps(value)}" for name, value in fields.items())
+    lines = ",\n".join(f' "{name}": {json.dumps(value)}' for name, value in fields.items())
     return f"{{\n{lines}\n}}\n".encode("ascii")

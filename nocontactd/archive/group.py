@@ -6,6 +6,7 @@ n + 2. Whatever fails before leaves no leaf, and a file without a leaf counts fo
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from nocontactd.archive.format import MESSAGE, Meta, Plaintext
 from nocontactd.archive.hashing import Sha256
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.log import Leaf
+from nocontactd.archive.many import at_once
 from nocontactd.errors import SealError, SourceError
 from nocontactd.model import Envelope, MessageRef, Original, Part, Receipt, Verdict
 from nocontactd.ports import Examiner
@@ -35,9 +37,10 @@ class Workshop:
     leaves: Leaves
     now: Callable[[], datetime]
     entropy: Callable[[int], bytes]
-    encrypt: Callable[[Iterable[bytes], Callable[[bytes], None], str], None]
-    """encrypt(plaintext, write, recipient): what either of the first two raises goes through."""
+    encrypt: Callable[[Iterable[bytes], Callable[[bytes], None], str, Callable[[int], bytes]], None]
+    """encrypt(plaintext, write, recipient, entropy): what any of them raises goes through."""
     sha256: Callable[[], Sha256]
+    flushing: Executor
     examiner: Examiner | None = None
     """Of the signatures of mail."""
 
@@ -81,7 +84,7 @@ class Group:
         draft = Draft(self._work.archive, self._work.disk, self._place("incoming", record), self._work.sha256)
         done = False
         try:
-            self._work.encrypt(plaintext, draft.write, self._recipient)
+            self._work.encrypt(plaintext, draft.write, self._recipient, self._work.entropy)
             draft.finish(_day(record[:10]))
             done = True
         except ValueError:
@@ -126,8 +129,7 @@ class Group:
 
     def _settle(self) -> None:
         """Flush and read back what was not yet. SealError."""
-        for record in self._open:
-            self._drafts[record].flush()
+        at_once(self._work.flushing, [self._drafts[record].flush for record in self._open])
         for record, commitment in self._open.items():
             self._leaves[record] = Leaf(record, self._drafts[record].read_back(), commitment)
         self._open.clear()

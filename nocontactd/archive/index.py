@@ -8,6 +8,7 @@ how many files the day has, by their steps, and nothing of what they are.
 
 import hmac
 import os
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -94,7 +95,8 @@ def write(
         disk.remove(draft)
         fd = disk.create(draft)
         try:
-            encrypt(_plaintext(day, letter, keys, column, files), partial(disk.write, fd), recipient)
+            octets = _plaintext(day, letter, keys, column, files)
+            encrypt(octets, partial(disk.write, fd), recipient, secrets.token_bytes)
             round_time(fd, datetime.fromisoformat(day).replace(tzinfo=UTC))
         finally:
             os.close(fd)

@@ -7,7 +7,7 @@ file that signs and checks signatures (Ed25519, by `cryptography`, imported when
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nocontactd.archive.proof import leaf_hash, node_hash
@@ -112,17 +112,17 @@ class Signer:
             seed = base64.b64decode(encoded, validate=True)
             if (private, key, seed[:1]) != ("PRIVATE", "KEY", ED25519):
                 raise ValueError
+            self._sign = signing(seed[1:])
             public = ED25519 + public_half(seed[1:])
         except (ValueError, IndexError):
             raise ValueError("not a log key") from None
-        self._seed = seed[1:]
         self._id = key_id(self.name, public)
         self.verifier = f"{self.name}+{self._id.hex()}+{base64.b64encode(public).decode()}"
         """The public half, as archive.json lists it."""
 
     def sign(self, text: str) -> str:
         """A signed note: the text, which ends with a newline, a blank line, the signature."""
-        return f"{text}\n{signature_line(self.name, self._id + sign(self._seed, text.encode()))}"
+        return f"{text}\n{signature_line(self.name, self._id + self._sign(text.encode()))}"
 
 
 def new_key(name: str, seed: bytes) -> str:
@@ -173,11 +173,16 @@ def public_half(seed: bytes) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
-def sign(seed: bytes, message: bytes) -> bytes:
-    """Ed25519, 64 octets."""
+def signing(seed: bytes) -> Callable[[bytes], bytes]:
+    """What signs with this private half: Ed25519, 64 octets. ValueError."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+    return Ed25519PrivateKey.from_private_bytes(seed).sign
+
+
+def sign(seed: bytes, message: bytes) -> bytes:
+    """Ed25519, 64 octets."""
+    return signing(seed)(message)
 
 
 def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:

@@ -1,27 +1,47 @@
-"""Many small files made durable together: a group is written before the first of it is flushed.
+"""Many files made durable together: all are written before the first is flushed, and flushes wait for no other.
 
-A journaling file system then commits once for all of them, and thousands of files take seconds.
+A journaling file system then commits once for many of them, and thousands of files take seconds.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from nocontactd.archive.durable import Disk, hasten, round_time
 
 GROUP = 256
 """Files open at the same time; a process may have a thousand."""
+WIDE = 16
+"""Flushes under way at the same time."""
+
+
+def at_once(pool: Executor, acts: Sequence[Callable[[], None]]) -> None:
+    """Do all of these, the first of them here. When this returns or raises, none is under way.
+
+    What one of them raises is raised; the others were done.
+    """
+    others = [pool.submit(act) for act in acts[1:]]
+    try:
+        for act in acts[:1]:
+            act()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
 
 
 def write_all(disk: Disk, files: Mapping[Path, bytes], moment: datetime) -> None:
     """Whole new files, durable but for their names. What a dead process left under a name is written anew. OSError."""
     todo = list(files.items())
-    for start in range(0, len(todo), GROUP):
-        _write(disk, dict(todo[start : start + GROUP]), moment)
+    with ThreadPoolExecutor(WIDE, "flushing") as pool:
+        for start in range(0, len(todo), GROUP):
+            _write(disk, dict(todo[start : start + GROUP]), moment, pool)
 
 
-def _write(disk: Disk, files: Mapping[Path, bytes], moment: datetime) -> None:
+def _write(disk: Disk, files: Mapping[Path, bytes], moment: datetime, pool: Executor) -> None:
     opened: dict[int, Path] = {}
     try:
         for path, data in files.items():
@@ -32,8 +52,7 @@ def _write(disk: Disk, files: Mapping[Path, bytes], moment: datetime) -> None:
             round_time(fd, moment)
         for fd in opened:
             hasten(fd)
-        for fd, path in opened.items():
-            disk.flush(fd, path)
+        at_once(pool, [partial(disk.flush, fd, path) for fd, path in opened.items()])
     finally:
         for fd in opened:
             os.close(fd)

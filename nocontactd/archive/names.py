@@ -58,7 +58,8 @@ class Names:
         What stands in the file from then on is the log of that name as it is now, and the key of the latest day.
         """
         day = moment.strftime("%Y-%m-%d")
-        given = self._given()
+        said = _text(self._mark)
+        given = _given(said)
         names = self._after(day, given.get(day, 0), count, leaves)
         if any(name in leaves.of_day(day) or self._file(name).exists() for name in names):
             self._highest.clear()  # another process sealed here, with another state directory
@@ -66,9 +67,9 @@ class Names:
         top = _number(names[-1]) if names else self._highest[day]
         with refusals(self._mark.parent, "state"):
             log = f"log {origin} {leaves.tree.size:012d} {leaves.tree.root().hex()}\n"
-            last = _KEY.search(_text(self._mark))
+            last = _KEY.search(said)
             key = last[0] if last and day < last[1] else f"key {day} {_sha256(recipient)}\n"
-            self._give(given | {day: top}, day, log + key, moment)
+            self._give(given | {day: top}, day, log + key, moment, new=not said)
         self._highest[day] = top
         return names
 
@@ -82,17 +83,11 @@ class Names:
     def _file(self, name: str) -> Path:
         return self._archive / "mail" / f"{name}.age"
 
-    def _given(self) -> dict[str, int]:
-        given: dict[str, int] = {}
-        for day, number in _LINE.findall(_text(self._mark)):
-            given[day] = max(int(number), given.get(day, 0))
-        return given
-
-    def _give(self, given: dict[str, int], day: str, rest: str, moment: datetime) -> None:
+    def _give(self, given: dict[str, int], day: str, rest: str, moment: datetime, *, new: bool) -> None:
         kept = [day, *sorted(given.keys() - {day}, reverse=True)][:_KEPT]
         lines = [*(f"{each} {given[each]:012d}\n" for each in kept), rest]
         lines += [f"back {self.back}\n"] if self.back else []
-        new = not self._mark.exists()
+        new = new and not self._mark.exists()
         fd = self._disk.create(self._mark) if new else os.open(self._mark, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self._disk.write(fd, "".join(lines).encode(), 0)  # within one sector: never seen half-written
@@ -117,6 +112,13 @@ def known(mark: Path, origin: str) -> Checkpoint | None:
     if not found or found[1] != origin:
         return None
     return Checkpoint(origin, int(found[2]), bytes.fromhex(found[3]))
+
+
+def _given(said: str) -> dict[str, int]:
+    given: dict[str, int] = {}
+    for day, number in _LINE.findall(said):
+        given[day] = max(int(number), given.get(day, 0))
+    return given
 
 
 def _text(mark: Path) -> str:

@@ -21,11 +21,12 @@ from nocontactd.archive.durable import Disk, flush_folder, refusals, sealing
 from nocontactd.archive.encrypt import encrypt
 from nocontactd.archive.format import COVER, FLOOR, NOTE
 from nocontactd.archive.group import OPEN, Group, Workshop
-from nocontactd.archive.hashing import Sha256
+from nocontactd.archive.hashing import Sha256, lanes
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.lock import flocked
 from nocontactd.archive.log import Signer
 from nocontactd.archive.logkey import LogKey
+from nocontactd.archive.many import WIDE
 from nocontactd.archive.names import NAMES, Names
 from nocontactd.archive.presence import expect
 from nocontactd.errors import BusyError, SealError
@@ -65,8 +66,13 @@ class Archive:
         self._keys = DayKeys(path, self._disk, mint)
         self._names = Names(path, log_key.with_name(NAMES), self._disk)
         self._log_key = LogKey(log_key, self._disk, entropy)
-        pool = ThreadPoolExecutor(1, "hashing")
-        self._work = Workshop(path, self._disk, self._leaves, now, entropy, encrypt, lambda: Sha256(pool), examiner)
+        hashing = lanes()
+        self._work = Workshop(
+            *(path, self._disk, self._leaves, now, entropy, encrypt),
+            sha256=lambda: Sha256(hashing),
+            flushing=ThreadPoolExecutor(WIDE, "flushing"),
+            examiner=examiner,
+        )
         self._law: tuple[str, Charter] | None = None
         self._long_lock: int | None = None
         self._lagging = True

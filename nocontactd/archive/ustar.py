@@ -9,6 +9,8 @@ END = bytes(2 * BLOCK)
 LARGEST = 8**11 - 1
 """Octets in one file: eleven octal digits. 8 GiB; no mail server takes a message near it."""
 
+_AFTER = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + 2 * b"0000000\0" + bytes(155 + 12)
+"""What stands in a header behind its checksum: a regular file, of no user's."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
@@ -20,9 +22,7 @@ def header(name: str, size: int, mtime: int) -> bytes:
     if not _NAME.fullmatch(name) or len(name) > 100 or not 0 <= size <= LARGEST:
         raise ValueError("a part has a name or a size that cannot stand in a record")
     before = name.encode().ljust(100, b"\0") + b"0000600\0" + 2 * b"0000000\0" + b"%011o\0%011o\0" % (size, mtime)
-    after = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + 2 * b"0000000\0" + bytes(155 + 12)
-    checksum = sum(before) + 8 * ord(" ") + sum(after)
-    return before + b"%06o\0 " % checksum + after
+    return before + b"%06o\0 " % (sum(before) + 8 * ord(" ") + sum(_AFTER)) + _AFTER
 
 
 def padding(size: int) -> bytes:

@@ -1,9 +1,15 @@
 """Sealing a message whole (write, flush, read back, leaf) against the `age` program making a file of it.
 
-`age` promises nothing of the disk; in the last column it is followed by `sync` and `sha256sum`, as a script would have
-to that promises as much. The second table is of a file system in memory, where a flush costs nothing.
+`age` promises nothing of the disk; in its last columns it is followed by `sync` and `sha256sum`, as a script would have
+to that promises as much. Rounds alternate; each column has the least and the median, "times" the ratio of both.
+
+"disk alone": the same octets written, flushed and read back with the same calls, and nothing else done. "hashing
+alone": SHA-256 of the message, of its file, and of the file once more from the disk, on two processors. Neither can be
+had for less, so no sealing is faster than the larger of the two. The second table is of a file system in memory, where
+a flush costs nothing.
 """
 
+import hashlib
 import os
 import shutil
 import statistics
@@ -12,9 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
+from nocontactd.archive.durable import PIECE, hasten
+from nocontactd.archive.many import WIDE, at_once
 from nocontactd.archive.seal import Archive
 from nocontactd.model import Original, Part
 from tests import archive_fixture as fixture
@@ -45,34 +56,106 @@ def seal(archive: Archive, pieces: list[bytes], count: int) -> None:
         assert len(batch.commit()) == count
 
 
+class Bare:
+    """What the disk is asked for by a group of records, with nothing in between."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "bare"
+        self._folder.mkdir()
+        self._pool = ThreadPoolExecutor(WIDE)
+        self._logs = [os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND) for name in ("names", "leaves")]
+
+    def __call__(self, octets: bytes, count: int) -> None:
+        names, leaves = self._logs
+        self._append(names)
+        opened = [os.open(self._folder / str(n), os.O_RDWR | os.O_CREAT | os.O_TRUNC) for n in range(count)]
+        for fd in opened:
+            for at in range(0, len(octets), PIECE):
+                os.write(fd, octets[at : at + PIECE])
+                if len(octets) > PIECE:
+                    hasten(fd)
+        at_once(self._pool, [partial(flush, fd) for fd in opened])
+        for fd in opened:
+            os.lseek(fd, 0, os.SEEK_SET)
+            while os.read(fd, PIECE):
+                pass
+            os.close(fd)
+        folder = os.open(self._folder, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+        self._append(leaves)
+
+    def _append(self, fd: int) -> None:
+        os.write(fd, bytes(140))
+        os.fdatasync(fd)
+
+
+def flush(fd: int) -> None:
+    os.fsync(fd)
+    hasten(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+
+
+def hashing(octets: bytes, count: int) -> None:
+    """Three times, of which two can be at the same time."""
+    for _ in range(count):
+        beside = Thread(target=lambda: hashlib.sha256(octets).digest())
+        beside.start()
+        hashlib.sha256(octets).digest()
+        beside.join()
+        hashlib.sha256(octets).digest()
+
+
 def measure(folder: Path) -> None:
     made = fixture.copy(folder)
     archive = made.sealer(lambda: datetime.now(UTC))
     archive.enter("coverage", ())  # makes the day's key
     recipient = next((made.path / "keys").glob("*.pub")).read_text().strip()
-    plain, sealed = folder / "plain", folder / "sealed"
+    plain, sealed, bare = folder / "plain", folder / "sealed", Bare(folder)
     age = ["age", "-r", recipient, "-o", str(sealed), str(plain)]
     promise = ["sh", "-c", f"{' '.join(age)} && sync {sealed} {folder} && sha256sum {sealed} >{folder}/sum"]
-    print(f"{'':>12}  {'ours':>8}  {'age':>8}  {'times':>6}  {'age, sync, sha256sum':>20}  {'times':>6}")
+    print(HEAD)
     for name, size, count in CASES:
         octets = os.urandom(size)
         plain.write_bytes(octets)
         pieces = [octets[at : at + (1 << 20)] for at in range(0, size, 1 << 20)]
-        seal(archive, pieces, count)
-        rounds = [
-            (
-                timed(lambda p=pieces, c=count: seal(archive, p, c)) / count,
-                timed(lambda: subprocess.run(age, check=True)),
-                timed(lambda: subprocess.run(promise, check=True)),
-            )
-            for _ in range(ROUNDS)
-        ]
-        ours, bare, promised = (statistics.median(column) * 1000 for column in zip(*rounds, strict=True))
-        print(
-            f"{name:>12}  {ours:>5.1f} ms  {bare:>5.1f} ms  {bare / ours:>6.1f}"
-            f"  {promised:>17.1f} ms  {promised / ours:>6.1f}"
+        length = bytes(max(size, 10_240))
+        acts: tuple[Callable[[], object], ...] = (
+            partial(seal, archive, pieces, count),
+            partial(subprocess.run, age, check=True),
+            partial(subprocess.run, promise, check=True),
+            partial(bare, length, count),
+            partial(hashing, length, count),
         )
+        acts[0]()
+        rounds = [[timed(act) for act in acts] for _ in range(ROUNDS)]
+        print(f"{name:>12}{row(rounds, count)}")
     archive.close()
+
+
+HEAD = (
+    f"{'':>12}{'ours':>14}{'age':>16}{'times':>12}{'and sync, sha256sum':>22}{'times':>12}"
+    f"{'disk alone':>16}{'hashing alone':>16}"
+)
+
+
+def row(rounds: list[list[float]], count: int) -> str:
+    """Least and median of each column."""
+    columns = [[seconds * 1000 for seconds in column] for column in zip(*rounds, strict=True)]
+    for shared in (0, 3, 4):
+        columns[shared] = [each / count for each in columns[shared]]
+    ours, bare, promised, disk, hashed = ((min(column), statistics.median(column)) for column in columns)
+
+    def times(theirs: tuple[float, float]) -> str:
+        return f"{theirs[0] / ours[0]:>7.1f} {theirs[1] / ours[1]:>4.1f}"
+
+    def pair(column: tuple[float, float], width: int) -> str:
+        return f"{f'{column[0]:.2f} {column[1]:.2f}':>{width}}"
+
+    return (
+        f"{pair(ours, 14)}{pair(bare, 16)}{times(bare)}{pair(promised, 22)}{times(promised)}"
+        f"{pair(disk, 16)}{pair(hashed, 16)}"
+    )
 
 
 def main() -> int:
@@ -83,7 +166,7 @@ def main() -> int:
         if place and not os.access(place, os.W_OK):
             continue
         with tempfile.TemporaryDirectory(prefix="nocontact-bench-", dir=place) as folder:
-            print(f"{name}, milliseconds a message")
+            print(f"{name}, milliseconds a message: least and median of {ROUNDS}")
             measure(Path(folder))
     return 0
 
