@@ -249,6 +249,25 @@ def test_the_daemon_says_so_when_it_finds_an_older_copy_of_its_archive(made_arch
     assert made_archive.sealer(clock).put_back == "2026-11-23"
 
 
+def test_that_it_was_put_back_is_not_forgotten_over_an_opening(made_archive: Made, tmp_path: Path) -> None:
+    """Neither where the review room is the first to come, nor where it comes in between."""
+    sealer = made_archive.sealer()
+    seal(sealer, [b"one"])
+    sealer.close()
+    shutil.copytree(made_archive.path, tmp_path / "backup")
+    sealer = made_archive.sealer()
+    seal(sealer, [b"two"], 2)
+    seal(sealer, [b"three"], 3)
+    sealer.close()
+    shutil.rmtree(made_archive.path)
+    shutil.copytree(tmp_path / "backup", made_archive.path)
+    for _ in range(2):
+        made_archive.archive().enter("opening", (("by", "the owner and the therapist"),))
+        sealer = made_archive.sealer()
+        assert sealer.put_back == "2026-11-22"
+        sealer.close()
+
+
 def test_a_crash_anywhere_is_not_taken_for_an_older_copy(made_archive: Made) -> None:
     """Nothing is remembered that is not durable in the log by then."""
     sealer = made_archive.sealer()

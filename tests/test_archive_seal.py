@@ -3,17 +3,20 @@
 import fcntl
 import io
 import os
+import resource
+import shutil
 import stat
 import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from nocontactd.archive.durable import Disk
+from nocontactd.archive.replace import relock_owner
 from nocontactd.archive.seal import Archive
 from nocontactd.archive.verify import verify
 from nocontactd.errors import BusyError, DamagedError, NoKeysError, SealError, SourceError
@@ -522,6 +525,54 @@ def test_an_altered_log_is_never_signed_for(made_archive: Made) -> None:
         made_archive.sealer()
 
 
+def _swapped(leaves: bytes) -> bytes:
+    *first, last, end = leaves.splitlines(keepends=True)
+    return b"".join([*first, end, last])
+
+
+ALTERED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "another name": ("leaves", lambda log: log.replace(b"/000002 ", b"/000003 ")),
+    "reordered": ("leaves", _swapped),
+    "the last one dropped": ("leaves", lambda log: b"".join(log.splitlines(keepends=True)[:-1])),
+    "the last one cut": ("leaves", lambda log: log[:-9]),
+    "emptied": ("leaves", lambda _log: b""),
+    "no line any more": ("leaves", lambda log: log.replace(b" ", b"", 1)),
+    "no signature": ("checkpoint", lambda _note: b"garbage\n"),
+}
+
+
+@pytest.mark.parametrize(("file", "alter"), ALTERED.values(), ids=ALTERED.keys())
+def test_who_opens_or_changes_holders_signs_for_no_alteration_either(
+    made_archive: Made, file: str, alter: Callable[[bytes], bytes]
+) -> None:
+    """The review room writes to the log beside the daemon and without recovery: to append is to sign for all before."""
+    sealer = made_archive.sealer()
+    seal(sealer, [b"one", b"two"])
+    sealer.close()
+    for place in ("log", "log/copy"):
+        path = made_archive.path / place / file
+        path.write_bytes(alter(path.read_bytes()))
+    before, found = dict(contents(made_archive.path)), verify(made_archive.path)
+    assert not found.ok
+    with pytest.raises(SealError, match="nothing was sealed or removed"):
+        made_archive.archive().enter("opening", (("by", "the owner and the therapist"),))
+    with pytest.raises(SealError, match="nothing was sealed or removed"):
+        relock_owner(made_archive.path, made_archive.log_key, "owner", b"locked anew", noon)
+    assert dict(contents(made_archive.path)) == before
+    assert verify(made_archive.path) == found
+
+
+def test_who_opens_beside_a_daemon_that_has_just_appended_goes_on_from_there(made_archive: Made) -> None:
+    sealer = made_archive.sealer()
+    room = made_archive.archive()
+    for uid in (1, 2, 3):
+        seal(sealer, [b"x%d" % uid], uid)
+        room.enter("opening", (("by", "the owner and the therapist"),))
+    sealer.close()
+    assert verify(made_archive.path).ok
+    assert len(made_archive.opened()) == 6
+
+
 @pytest.mark.parametrize("damage", [b"", b"garbage\n", None], ids=["emptied", "garbage", "gone"])
 @pytest.mark.parametrize("name", ["log/leaves", "log/copy/leaves", "log/checkpoint", "log/copy/checkpoint"])
 def test_one_damaged_copy_of_the_log_costs_nothing(made_archive: Made, name: str, damage: bytes | None) -> None:
@@ -538,6 +589,31 @@ def test_one_damaged_copy_of_the_log_costs_nothing(made_archive: Made, name: str
     sealer.close()
     assert len(made_archive.opened()) == 3
     assert verify(made_archive.path).ok
+
+
+@pytest.mark.parametrize("left", [(), ("copy",), ("copy", "anchors")])
+def test_an_archive_without_its_log_is_damaged_and_nothing_of_it_is_changed(
+    made_archive: Made, left: tuple[str, ...]
+) -> None:
+    shutil.rmtree(made_archive.path / "log")
+    for folder in left:
+        (made_archive.path / "log" / folder).mkdir(parents=True)
+    before = sorted(made_archive.path.rglob("*"))
+    with pytest.raises(DamagedError, match="neither copy of its log's checkpoint can be believed; nothing was sealed"):
+        made_archive.sealer()
+    with pytest.raises(SealError, match="nothing was removed"):
+        seal(made_archive.archive(), [b"one"])
+    assert sorted(made_archive.path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("folder", ["holders", "incoming", "keys/copy", "log/copy", "mail"])
+def test_a_folder_that_is_gone_is_made_again_and_filled_from_the_second_copies(made_archive: Made, folder: str) -> None:
+    shutil.rmtree(made_archive.path / folder)
+    sealer = made_archive.sealer()
+    seal(sealer, [b"one"])
+    sealer.close()
+    assert verify(made_archive.path).ok
+    assert [item.original for item in made_archive.opened()] == [b"one"]
 
 
 def test_without_keys_nothing_can_be_sealed_and_that_is_said(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ import pytest
 from nocontactd.archive import keys
 from nocontactd.archive.durable import Disk
 from nocontactd.archive.findings import Verification
+from nocontactd.archive.regular import octets
 from nocontactd.archive.verify import verify
 from nocontactd.errors import DamagedError, NocontactError, SealError
 from tests.another_user import closed
-from tests.archive_fixture import DAY, Made, contents, copy, light, made_archive, memory, noon, seal
+from tests.archive_fixture import DAY, Clock, Made, contents, copy, light, made_archive, memory, noon, seal
 
 __all__ = ["made_archive", "memory"]
 
@@ -203,6 +205,49 @@ def test_a_record_that_became_something_else_is_damaged_and_does_not_hang(filled
     record.unlink()
     os.mkfifo(record)
     assert "mail/2026-11-20/000001.age" in named(verify(filled.path))
+
+
+def test_only_a_small_regular_file_is_read_as_one(tmp_path: Path) -> None:
+    small, long, pipe, link = (tmp_path / name for name in ("small", "long", "pipe", "link"))
+    small.write_bytes(b"x" * 9)
+    long.write_bytes(b"x" * 10)
+    os.mkfifo(pipe)
+    link.symlink_to(small)
+    assert octets(small, most=9) == b"x" * 9
+    for other in (long, pipe, link, tmp_path, tmp_path / "none"):
+        with pytest.raises(OSError, match=r"too large|Invalid|symbolic|directory|No such"):
+            octets(other, most=9)
+
+
+SMALL = [
+    *("archive.json", "keys/copy/archive.json", "log/checkpoint", "log/copy/checkpoint", "log/leaves"),
+    *("log/copy/leaves", "holders/owner.age", "keys/2026-11-20.key.age", "keys/2026-11-20.pub", "log/anchors/x.note"),
+]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "huge", "folder"])
+@pytest.mark.parametrize("name", SMALL)
+def test_what_took_the_place_of_a_small_file_is_named_and_nobody_waits_for_it(
+    filled: Made, name: str, kind: str
+) -> None:
+    """Neither who verifies nor who opens nor the daemon that starts: it goes on from the second copy."""
+    file = filled.path / name
+    aside = filled.path.parent / "aside"
+    file.rename(aside) if file.exists() else aside.write_bytes(b"x")
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "link":
+        file.symlink_to(aside)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.write_bytes(b"")
+        os.truncate(file, 1 << 23)
+    assert name in named(verify(filled.path))
+    assert len(filled.opened()) > 2
+    with suppress(SealError, DamagedError):
+        filled.sealer(Clock()).close()
+    assert len(filled.opened()) > 2
 
 
 @pytest.mark.parametrize(

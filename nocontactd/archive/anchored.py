@@ -12,6 +12,7 @@ from nocontactd.archive.anchors import FOLDER
 from nocontactd.archive.charter import Charter
 from nocontactd.archive.history import listed
 from nocontactd.archive.log import Checkpoint, read_checkpoint
+from nocontactd.archive.regular import octets
 from nocontactd.archive.stamp import Authority
 from nocontactd.archive.witness import witnesses
 
@@ -38,7 +39,7 @@ def anchored(archive: Path, laws: Sequence[Charter], ca_file: Path | None) -> An
     for path in sorted(listed(archive / FOLDER)):
         name = f"{FOLDER}/{path.name}"
         try:
-            data = path.read_bytes()
+            data = octets(path)
         except PermissionError:
             raise
         except OSError:
@@ -82,9 +83,13 @@ def _examine(stamps: dict[Path, bytes], found: Anchored, ca_file: Path | None) -
     for path, response in stamps.items():
         note, name = path.with_suffix(".note"), f"{FOLDER}/{path.name}"
         try:
-            authority.examine(response, note.read_bytes())
+            authority.examine(response, octets(note))
         except FileNotFoundError:
             found.missing.add(f"{FOLDER}/{note.name}")
+        except PermissionError:
+            raise
+        except OSError:
+            found.damaged.add(f"{FOLDER}/{note.name}")
         except ValueError as problem:
             found.damaged.add(name)
             found.remarks.append(f"{name}: {problem}")

@@ -13,6 +13,7 @@ from nocontactd.archive.durable import Disk, put, refusals
 from nocontactd.archive.history import listed
 from nocontactd.archive.lock import Turn
 from nocontactd.archive.log import split_note
+from nocontactd.archive.regular import octets
 from nocontactd.archive.stamp import stamped
 from nocontactd.archive.witness import witnesses
 from nocontactd.errors import NocontactError, SourceError
@@ -37,7 +38,7 @@ class Anchors:
         with refusals(self._archive):
             if (self._archive / FOLDER / f"{name}.tsr").exists():
                 return ()
-            note = (self._archive / "log" / "checkpoint").read_bytes()
+            note = octets(self._archive / "log" / "checkpoint")
         try:
             response = stamped(note, self._url, self._ca_file)
         except SourceError as problem:
@@ -71,9 +72,11 @@ def seen(archive: Path) -> int:
     sizes = [0]
     for path in listed(archive / FOLDER):
         if path.suffix == ".note":
-            note = path.read_bytes()
             try:
+                note = octets(path)
                 sizes += [split_note(note)[0].size] if any(witnesses(note)) else []
-            except ValueError:
+            except PermissionError:
+                raise
+            except (OSError, ValueError):
                 continue  # verify names it
     return max(sizes)

@@ -10,9 +10,10 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from nocontactd.archive import charter, pinned
+from nocontactd.archive import charter, history, pinned
 from nocontactd.archive.charter import Charter
 from nocontactd.archive.copies import Copies
 from nocontactd.archive.daykeys import DRAFTS, DayKeys
@@ -85,7 +86,7 @@ def changing(
 ) -> Iterator[Change]:
     """The turn, with whatever an earlier change left undone finished; at the end the log's copies are up. SealError."""
     disk, moment = disk or Disk(), now().astimezone(UTC)
-    leaves = Leaves(archive, disk)
+    leaves = Leaves(archive, disk, partial(history.signed, archive))
     try:
         with sealing(archive), leaves.turn():
             change = Change(archive, disk, leaves, pinned.law(archive, leaves), moment)

@@ -10,6 +10,7 @@ from nocontactd.archive.charter import Charter
 from nocontactd.archive.history import charters, whole_lines
 from nocontactd.archive.log import Checkpoint, read_checkpoint
 from nocontactd.archive.proof import Subtrees
+from nocontactd.archive.regular import octets
 from nocontactd.errors import DamagedError
 
 
@@ -36,9 +37,11 @@ def _signed(archive: Path, law: Charter) -> Iterator[Current]:
     for folder in ("log", "log/copy"):
         for key in law.log_keys:
             try:
-                note = (archive / folder / "checkpoint").read_bytes()
+                note = octets(archive / folder / "checkpoint")
                 yield Current(read_checkpoint(note, law.origin, [key]), note, key)
-            except (FileNotFoundError, ValueError):
+            except PermissionError:
+                raise
+            except (OSError, ValueError):
                 continue
 
 
@@ -47,7 +50,9 @@ def leaves_under(archive: Path, said: Checkpoint) -> Subtrees:
     for folder in ("log", "log/copy"):
         try:
             leaves = Subtrees(islice(whole_lines(archive / folder / "leaves"), said.size))
-        except FileNotFoundError:
+        except PermissionError:
+            raise
+        except OSError:
             continue
         if leaves.size == said.size and leaves.root() == said.root:
             return leaves

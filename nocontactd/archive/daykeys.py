@@ -12,6 +12,7 @@ from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.log import ORPHAN, Leaf
 from nocontactd.archive.many import write_all
 from nocontactd.archive.minted import Minted, minted
+from nocontactd.archive.regular import octets
 from nocontactd.errors import SealError
 
 _SUFFIXES = (".key.age", ".pub")
@@ -102,8 +103,10 @@ class DayKeys:
         """The public half of a key, if a copy of it still is what the log says."""
         for folder in self._folders():
             try:
-                written = (folder / f"{name}.pub").read_bytes()
-            except FileNotFoundError:
+                written = octets(folder / f"{name}.pub")
+            except PermissionError:
+                raise
+            except OSError:
                 continue
             if ORPHAN not in (leaf.first, leaf.second) and hashlib.sha256(written).hexdigest() == leaf.second:
                 return written.decode().strip()
@@ -121,7 +124,7 @@ class DayKeys:
             recipient = self._sound(name, leaf)
             for folder in self._folders():
                 if recipient and _hash(folder / f"{name}.key.age") == leaf.first:
-                    return Minted(recipient, (folder / f"{name}.key.age").read_bytes())
+                    return Minted(recipient, octets(folder / f"{name}.key.age"))
         raise SealError(
             f"archive {self._archive}: no key that was made ahead is left; nothing was sealed or removed",
             "make others: `nocontact keys rehearse`",
@@ -144,7 +147,7 @@ class DayKeys:
         if first == second or wanted not in (first, second):
             return
         bad, good = self._folders() if second == wanted else reversed(self._folders())
-        put(self._disk, (good / file).read_bytes(), bad / file, incoming=self._archive / "incoming", moment=moment)
+        put(self._disk, octets(good / file), bad / file, incoming=self._archive / "incoming", moment=moment)
 
     def _any(self, file: str) -> str:
         found = (_hash(folder / file) for folder in self._folders())

@@ -10,7 +10,8 @@ from nocontactd.archive.charter import Charter
 from nocontactd.archive.durable import PIECE
 from nocontactd.archive.leaves import lines
 from nocontactd.archive.log import Checkpoint, Leaf, Tree, parse_leaf, read_checkpoint
-from nocontactd.errors import NocontactError
+from nocontactd.archive.regular import octets, opened
+from nocontactd.errors import DamagedError, NocontactError, SealError
 
 
 @contextmanager
@@ -73,11 +74,33 @@ def read(path: Path, sizes: Collection[int], each: Callable[[int, Leaf | None], 
 def checkpoint(path: Path, law: Charter) -> Checkpoint | None:
     """What this file says, if one of the archive's log keys signed it. PermissionError."""
     try:
-        return read_checkpoint(path.read_bytes(), law.origin, law.log_keys)
+        return read_checkpoint(octets(path), law.origin, law.log_keys)
     except PermissionError:
         raise
     except (OSError, ValueError):
         return None
+
+
+def signed(archive: Path) -> Checkpoint:
+    """The latest checkpoint that can be believed. DamagedError: neither copy can. SealError: not for this user."""
+    found: list[Checkpoint] = []
+    denied: PermissionError | None = None
+    for folder in (archive / "log", archive / "log" / "copy"):
+        try:
+            for data in charters(archive):
+                said = checkpoint(folder / "checkpoint", charter.parse(data))
+                found += [said] if said else []
+        except PermissionError as problem:
+            denied = problem
+    if denied and not found:
+        with reading(archive, SealError):
+            raise denied
+    if not found:
+        raise DamagedError(
+            f"archive {archive}: neither copy of its log's checkpoint can be believed; nothing was sealed or removed",
+            "run `nocontact verify`; put archive.json and log/ back from a backup",
+        )
+    return max(found, key=lambda said: said.size)
 
 
 def charters(archive: Path) -> Iterator[bytes]:
@@ -88,7 +111,7 @@ def charters(archive: Path) -> Iterator[bytes]:
     denied: PermissionError | None = None
     for folder in (archive, archive / "keys" / "copy", archive / "incoming"):
         try:
-            data = (folder / charter.NAME).read_bytes()
+            data = octets(folder / charter.NAME)
             charter.parse(data)
         except PermissionError as problem:
             denied = problem
@@ -118,7 +141,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         while piece := file.read(PIECE):
             yield piece
 

@@ -22,6 +22,7 @@ from nocontactd.archive.cover import step
 from nocontactd.archive.durable import Disk, digest, round_time
 from nocontactd.archive.encrypt import encrypt
 from nocontactd.archive.log import Leaf
+from nocontactd.archive.regular import opened
 
 FORMAT = "nocontactd-index/1"
 WIDTH = 512
@@ -136,7 +137,7 @@ def _open(archive: Path, day: str, letter: str, keys: Sequence[str]) -> list[str
     """The lines of one file after the first; none of a file that is damaged, forged or not there."""
     sink = _Sink()
     try:
-        with (archive / "index" / f"{day}.{letter}.age").open("rb") as file:
+        with opened(archive / "index" / f"{day}.{letter}.age") as file:
             pyrage.decrypt_io(file, sink, [pyrage.x25519.Identity.from_str(key) for key in keys])
     except (OSError, ValueError, pyrage.DecryptError):
         return []

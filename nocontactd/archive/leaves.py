@@ -1,34 +1,42 @@
 """The file log/leaves. Only whole lines are ever appended after whole lines, one writer at a time.
 
-Every use begins with taking the turn and reading what another process has appended since. A
+Every use begins with taking the turn and reading what another process has appended since; the first
+reading is held against a signed checkpoint, for to append is to sign for all that stands before. A
 line counts from the moment `append` returns and not before: one that could not be written, or
 not be flushed, is cut off again before anything else may follow it.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from nocontactd.archive.durable import PIECE, Disk, round_time
 from nocontactd.archive.lock import Turn
-from nocontactd.archive.log import KEY, Leaf, Tree, parse_leaf
+from nocontactd.archive.log import KEY, Checkpoint, Leaf, Tree, parse_leaf
 from nocontactd.errors import DamagedError
+
+_LONGEST = 4096
+"""Octets; a leaf has some 150. What a foreign hand put behind the last one may have no end."""
 
 
 class Leaves:
     """The log of one archive, as far as it is known; `turn` brings that up to date."""
 
-    def __init__(self, archive: Path, disk: Disk) -> None:
+    def __init__(self, archive: Path, disk: Disk, signed: Callable[[], Checkpoint] | None = None) -> None:
+        """`signed`: the latest checkpoint that can be believed; None: there is none yet, the log is only begun."""
         self.path = archive / "log" / "leaves"
         self._archive = archive
         self._disk = disk
         self._turn = Turn(self.path.parent)
         self._fd: int | None = None
         self._doubt = False
-        self.signed_for: int | None = None
-        """How many leaves a checkpoint holds, once that is known: of those none is ever cut off."""
+        self._ask_signed = signed
+        self._signed: Checkpoint | None = None
+        """What the file must begin with, once that is known: of its leaves none is ever cut off."""
+        self.recovering = False
+        """A line behind that, which is no leaf, may be cut off: whoever recovers says so."""
         self._forget()
 
     def _forget(self) -> None:
@@ -45,7 +53,9 @@ class Leaves:
         """The right to append, and everything that was appended so far. SealError, DamagedError, OSError."""
         with self._turn:
             if self._fd is None:
-                self._fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                self._fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            if self._signed is None and self._ask_signed:
+                self._signed = self._ask_signed()
             self._catch_up(self._fd)
             yield
 
@@ -142,11 +152,14 @@ class Leaves:
                 self._cut_torn(fd, torn=not line.endswith(b"\n"))
                 break
             self._learn(leaf, line)
+        if self._signed and self.tree.size < self._signed.size:
+            raise self._altered()
 
     def _cut_torn(self, fd: int, *, torn: bool) -> None:
         """A writer died here, and nothing from here on was acknowledged; or else the file is damaged."""
-        unsigned = self.signed_for is not None and self.tree.size >= self.signed_for
-        if not torn and not unsigned:
+        if self._signed and self.tree.size < self._signed.size:
+            raise self._altered()
+        if not torn and not self.recovering:
             raise DamagedError(
                 f"archive {self._archive}: a line of its log is damaged; nothing was sealed or removed",
                 "run `nocontact verify`; the daemon mends it from the second copy when it starts",
@@ -162,6 +175,8 @@ class Leaves:
 
     def _learn(self, leaf: Leaf, line: bytes) -> None:
         self.tree.add(line[:-1])
+        if self._signed and self.tree.size == self._signed.size and self.tree.root() != self._signed.root:
+            raise self._altered()
         self.octets += len(line)
         if leaf.day:
             self.days[leaf.day] = self.tree.size
@@ -169,6 +184,15 @@ class Leaves:
                 self._days[leaf.day][leaf.subject] = leaf
         else:
             self._last[leaf.subject] = leaf
+
+    def _altered(self) -> DamagedError:
+        """Nothing of it is known then: whoever asks again is told again."""
+        self._forget()
+        return DamagedError(
+            f"archive {self._archive}: its log is not the one that was signed for; nothing was sealed or removed",
+            "run `nocontact verify`; the daemon mends one copy from the other when it starts, or put log/ back "
+            "from a backup",
+        )
 
     def _pieces(self, start: int, end: int) -> Iterator[bytes]:
         while start < end:
@@ -183,12 +207,14 @@ class Leaves:
 
 
 def lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines with their newline; the last one may lack it."""
+    """Lines with their newline; the last one may lack it. What is longer than any leaf is taken for the last."""
     rest = b""
     for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
         for line in whole:
             yield line + b"\n"
+        if len(rest) > _LONGEST:
+            break
     if rest:
         yield rest
 

@@ -38,6 +38,7 @@ class Names:
         self._highest: dict[str, int] = {}
         self.back = ""
         """The day on which the archive was found to be an older copy, or another one, than what was sealed to."""
+        self._compared = False
 
     def compare(self, origin: str, moment: datetime) -> None:
         """Look whether the log of this name still begins with what stood there when a name was last given. OSError."""
@@ -46,6 +47,7 @@ class Names:
         self.back = found[1] if found else ""
         if said and not history.read(self._archive / "log" / "leaves", {said.size}).extends(said):
             self.back = self.back or moment.strftime("%Y-%m-%d")
+        self._compared = True
 
     def ours(self, day: str, recipient: str) -> bool:
         """Whether this key that is there may be that day's: for today's, it must be the one used last. OSError."""
@@ -66,6 +68,8 @@ class Names:
             names = self._after(day, given.get(day, 0), count, leaves)
         top = _number(names[-1]) if names else self._highest[day]
         with refusals(self._mark.parent, "state"):
+            if not self._compared:  # else what is about to be written would hide that it was put back
+                self.compare(origin, moment)
             log = f"log {origin} {leaves.tree.size:012d} {leaves.tree.root().hex()}\n"
             last = _KEY.search(said)
             key = last[0] if last and day < last[1] else f"key {day} {_sha256(recipient)}\n"

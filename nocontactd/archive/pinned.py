@@ -15,6 +15,7 @@ from nocontactd.archive.durable import Disk, flush_folder, put, write_new
 from nocontactd.archive.history import charters, reading
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.log import FILE, KEY, ORPHAN, Leaf
+from nocontactd.archive.regular import octets
 from nocontactd.errors import DamagedError, SealError
 
 REPLACED = "holders:replaced"
@@ -114,6 +115,6 @@ def _candidates(archive: Path, name: str) -> Iterator[bytes]:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return octets(path)
     except OSError:
         return None

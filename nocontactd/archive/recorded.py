@@ -10,6 +10,7 @@ from pathlib import Path
 from nocontactd.archive.durable import PIECE
 from nocontactd.archive.history import whole_lines
 from nocontactd.archive.log import Leaf, parse_leaf
+from nocontactd.archive.regular import opened
 
 _DAY = re.compile(rb"\d{4}-\d\d-\d\d")
 _COPIES = ("log/leaves", "log/copy/leaves")
@@ -52,7 +53,7 @@ def _lines(archive: Path) -> Iterator[bytes]:
 def _begins(first: Path, second: Path) -> bool:
     """Whether the first copy has all that the second has, which may lag. PermissionError."""
     try:
-        with first.open("rb") as ours, second.open("rb") as theirs:
+        with opened(first) as ours, opened(second) as theirs:
             while other := theirs.read(PIECE):
                 if not ours.read(PIECE).startswith(other):
                     return False

@@ -9,15 +9,17 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from nocontactd.archive import charter, pinned
+from nocontactd.archive import pinned
 from nocontactd.archive.copies import Copies
 from nocontactd.archive.daykeys import DayKeys
 from nocontactd.archive.durable import PIECE, Disk, digest, flush_folder
-from nocontactd.archive.history import charters, checkpoint, read, reading
+from nocontactd.archive.history import read, reading, signed
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.log import ORPHAN, RECORD, Checkpoint, Leaf
+from nocontactd.archive.regular import opened
 from nocontactd.errors import DamagedError, SealError
 
+_FOLDERS = ("holders", "incoming", "keys/copy", "log/copy", "mail")
 _RECENT = 3
 """Days, by their last leaf, on which a process that died may have been at work."""
 
@@ -28,11 +30,11 @@ def recover(archive: Path, disk: Disk, leaves: Leaves, copies: Copies, keys: Day
     DamagedError: the log cannot be believed, in either copy; nothing was changed.
     SealError: it is not for this user to read, which says nothing against it.
     """
-    for folder in (archive / "incoming", archive / "keys" / "copy", archive / "log" / "copy", archive / "mail"):
-        disk.make_folder(folder)
-    signed = _signed(archive)
-    _choose(archive, copies, leaves, signed, moment)
-    leaves.signed_for = signed.size
+    said = signed(archive)
+    for folder in _FOLDERS:
+        disk.make_folder(archive / folder)
+    _choose(archive, copies, leaves, said, moment)
+    leaves.recovering = True
     with leaves.turn():
         leaves.flush()
         if not _begins(leaves, copies.leaves):
@@ -43,34 +45,12 @@ def recover(archive: Path, disk: Disk, leaves: Leaves, copies: Copies, keys: Day
         _log_orphans(archive, disk, leaves, moment)
 
 
-def _signed(archive: Path) -> Checkpoint:
-    """The latest checkpoint that can be believed."""
-    found: list[Checkpoint] = []
-    denied: PermissionError | None = None
-    for folder in (archive / "log", archive / "log" / "copy"):
-        try:
-            for data in charters(archive):
-                said = checkpoint(folder / "checkpoint", charter.parse(data))
-                found += [said] if said else []
-        except PermissionError as problem:
-            denied = problem
-    if denied and not found:
-        with reading(archive, SealError):
-            raise denied
-    if not found:
-        raise DamagedError(
-            f"archive {archive}: neither copy of its log's checkpoint can be believed; nothing was sealed or removed",
-            "run `nocontact verify`; put archive.json and log/ back from a backup",
-        )
-    return max(found, key=lambda said: said.size)
-
-
-def _choose(archive: Path, copies: Copies, leaves: Leaves, signed: Checkpoint, moment: datetime) -> None:
+def _choose(archive: Path, copies: Copies, leaves: Leaves, said: Checkpoint, moment: datetime) -> None:
     """Go on from the copy of the log that was signed for; put it in the other's place if it is the second."""
     for path in (leaves.path, copies.leaves):
         try:
             with reading(archive, SealError):  # an older copy in its place would lose what was acknowledged since
-                believed = read(path, {signed.size}).extends(signed)
+                believed = read(path, {said.size}).extends(said)
         except OSError:
             believed = False
         if believed:
@@ -126,6 +106,6 @@ def _orphans(folder: Path, logged: set[str]) -> Iterator[Leaf]:
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with opened(path) as file:
         while piece := file.read(PIECE):
             yield piece

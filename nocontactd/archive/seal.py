@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from nocontactd.archive import charter, closing, cover, pinned, recovery, trusted
+from nocontactd.archive import charter, closing, cover, history, pinned, recovery, trusted
 from nocontactd.archive.charter import Charter
 from nocontactd.archive.copies import Copies
 from nocontactd.archive.daykeys import DayKeys
@@ -61,7 +61,7 @@ class Archive:
         self._path = path
         self._now = now
         self._disk = disk or Disk()
-        self._leaves = Leaves(path, self._disk)
+        self._leaves = Leaves(path, self._disk, partial(history.signed, path))
         self._copies = Copies(path, self._disk)
         self._keys = DayKeys(path, self._disk, mint)
         self._names = Names(path, log_key.with_name(NAMES), self._disk)

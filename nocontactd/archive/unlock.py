@@ -16,6 +16,7 @@ from nocontactd.archive.history import charters, listed, read, reading
 from nocontactd.archive.log import KEY, ORPHAN, Leaf
 from nocontactd.archive.phrase import normal
 from nocontactd.archive.pinned import places
+from nocontactd.archive.regular import octets
 from nocontactd.archive.release import Release, Request
 from nocontactd.archive.session import Session
 from nocontactd.errors import BusyError, CredentialError, DamagedError
@@ -118,7 +119,7 @@ def locked_keys(path: Path, day: str = "") -> Iterator[tuple[str, bytes]]:
         name = file.name.removesuffix(LOCKED)
         if name != file.name and name.startswith(day) and KEY.fullmatch(f"key/{name}"):
             try:
-                yield name, file.read_bytes()
+                yield name, octets(file)
             except PermissionError:
                 raise
             except OSError:
@@ -210,8 +211,16 @@ def identity(copies: Iterable[bytes], phrase: str, decrypt: Unlock = patient) ->
 
 
 def _copies(path: Path, role: str) -> dict[bytes, None]:
-    """Each different one of the two copies of a holder's locked file."""
-    return {file.read_bytes(): None for file in places(path, f"holders/{role}.age") if file.is_file()}
+    """Each different one of the two copies of a holder's locked file, if it can be read. PermissionError."""
+    found: dict[bytes, None] = {}
+    for file in places(path, f"holders/{role}.age"):
+        try:
+            found[octets(file)] = None
+        except PermissionError:
+            raise
+        except OSError:  # a dead sector under one copy costs nothing
+            continue
+    return found
 
 
 def released(request: Request, second: str) -> Release:

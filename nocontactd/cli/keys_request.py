@@ -7,6 +7,7 @@ from nocontactd import state
 from nocontactd.archive.history import reading
 from nocontactd.archive.holders import file_of
 from nocontactd.archive.pinned import places
+from nocontactd.archive.regular import octets
 from nocontactd.archive.release import Request
 from nocontactd.archive.unlock import law, locked_keys
 from nocontactd.cli import situation
@@ -40,7 +41,7 @@ def run(args: Namespace) -> int:
     first, last = args.days
     with reading(archive):
         keys = {name: locked for name, locked in locked_keys(archive) if first <= name[:10] <= last}
-        holder = next((file.read_bytes() for file in places(archive, file_of(args.of)) if file.is_file()), b"")
+        holder = next((octets(file) for file in places(archive, file_of(args.of)) if file.is_file()), b"")
     holders = law(archive)
     if args.of == "witness" and not holders.witness:
         raise NocontactError("this archive has no witness; no request was written", "ask the therapist: leave --of out")

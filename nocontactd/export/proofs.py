@@ -18,6 +18,7 @@ from nocontactd.archive.contents import Contents
 from nocontactd.archive.history import charters, listed, reading
 from nocontactd.archive.log import RECORD, Checkpoint, read_checkpoint
 from nocontactd.archive.proof import Subtrees, consistency, inclusion
+from nocontactd.archive.regular import octets, opened
 from nocontactd.errors import DamagedError
 
 FORMAT = "nocontactd-proof/1"
@@ -142,7 +143,9 @@ def _tree(archive: Path, checkpoint: Checkpoint, records: Collection[str]) -> tu
         found: dict[str, Leaf] = {}
         try:
             tree = Subtrees(_lines(archive / folder / "leaves", checkpoint.size, wanted, found))
-        except FileNotFoundError:
+        except PermissionError:
+            raise
+        except OSError:
             continue
         if tree.size == checkpoint.size and tree.root() == checkpoint.root:
             return found, tree
@@ -154,7 +157,7 @@ def _tree(archive: Path, checkpoint: Checkpoint, records: Collection[str]) -> tu
 
 def _lines(path: Path, count: int, wanted: set[str], found: dict[str, Leaf]) -> Iterator[bytes]:
     """The first leaves of a copy; those that are wanted are noted, of each record its first."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         for index, line in enumerate(islice(file, count)):
             leaf = line.removesuffix(b"\n")
             name = leaf.partition(b" ")[0].decode("ascii", "replace")
@@ -174,7 +177,7 @@ def _anchors(archive: Path) -> Iterator[tuple[str, Signed, bytes | None]]:
 def _read(path: Path) -> bytes:
     """b"" where there is nothing to be read. PermissionError."""
     try:
-        return path.read_bytes()
+        return octets(path)
     except PermissionError:
         raise
     except OSError:
