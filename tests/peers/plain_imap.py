@@ -55,15 +55,25 @@ class PlainImap:
 
     user, password, host = "me", 'a "secret" \\', "127.0.0.1"
 
-    def __init__(self, capabilities: Iterable[str] = PLAIN, *, greeting: str = "OK", tls: ssl.SSLContext | None = None):
+    def __init__(
+        self,
+        capabilities: Iterable[str] = PLAIN,
+        *,
+        greeting: str = "OK",
+        tls: ssl.SSLContext | None = None,
+        implicit: bool = False,
+    ) -> None:
+        """`implicit`: TLS from the first octet; else by STARTTLS, where that is among the capabilities."""
         self.capabilities = list(capabilities)
         self.greeting = greeting
-        self.tls = tls
+        self.tls, self.implicit = tls, implicit
         self.boxes = {"INBOX": Box(7), "Sent": Box(8), "Drafts": Box(9), "Trash": Box(10, "\\Trash")}
         self.newest = 10
         self.commands: list[str] = []
         self.connections = 0
         self.gives_uidnext = True
+        self.leaves_at = 0
+        """At this command, counted over all connections, it says BYE and does nothing."""
         self.meddle: Callable[[str, bytes], Iterable[bytes]] = lambda _line, answer: [answer]
         self._listener = socket.create_server((self.host, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -130,6 +140,8 @@ class _Talk:
 
     def run(self) -> None:
         with suppress(OSError, HangUpError, ValueError):
+            if self._server.implicit:
+                self._encrypt()
             self._send("", f"* {self._server.greeting} ready\r\n".encode())
             while line := self._line():
                 self._obey(line)
@@ -144,7 +156,7 @@ class _Talk:
                 self._socket.sendall(b"+ go on\r\n")
             octets = self._file.read(int(literal[1]))
             line = line[: literal.start()] + b'"' + base64.b64encode(octets) + b'"' + self._file.readline()
-        return line.decode("latin-1").rstrip("\r\n")
+        return line.decode("latin-1").rstrip("\r\n") if line.endswith(b"\n") else ""  # half a command is none
 
     def _send(self, line: str, answer: bytes) -> None:
         for piece in self._server.meddle(line, answer):
@@ -153,6 +165,9 @@ class _Talk:
     def _obey(self, line: str) -> None:
         tag, _, rest = line.partition(" ")
         self._server.commands.append(rest)
+        if len(self._server.commands) == self._server.leaves_at:
+            self._socket.sendall(b"* BYE going down\r\n")
+            raise HangUpError
         word, _, arguments = rest.partition(" ")
         if word.upper() == "UID":
             word, _, arguments = arguments.partition(" ")
@@ -172,7 +187,11 @@ class _Talk:
         self._send(rest, untagged + f"{tag} {said}\r\n".encode())
         if word.upper() == "LOGOUT":
             raise HangUpError
-        if word.upper() == "STARTTLS" and self._server.tls:
+        if word.upper() == "STARTTLS":
+            self._encrypt()
+
+    def _encrypt(self) -> None:
+        if self._server.tls:
             self._socket = self._server.tls.wrap_socket(self._socket, server_side=True)
             self._file = self._socket.makefile("rb")
 

@@ -18,7 +18,7 @@ from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPCli
 
 from nocontactd.errors import CredentialError, UnreachableError
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
-from nocontactd.sources.imap.wire import Patience, PlainTextError, Wire
+from nocontactd.sources.imap.wire import Patience, PlainTextError, Wire, fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,8 @@ def _reaching(server: Server) -> Iterator[None]:
         ) from None
     except ssl.SSLCertVerificationError as error:
         raise UnreachableError(
-            f"{source}: the server's certificate is not to be trusted; nothing was sent", _advice(error)
+            f"{source}: the server's certificate is not to be trusted; nothing was sent",
+            _advice(error) + _shown_certificate(server),
         ) from None
     except CapabilityError:
         raise UnreachableError(
@@ -134,12 +135,37 @@ def _context(server: Server) -> ssl.SSLContext | None:
         raise UnreachableError(f"{server.source}: its ca_file cannot be read; no connection was made") from None
 
 
+_ADVICE = {  # by OpenSSL's X509_V_ERR_…
+    9: "it is not valid yet: is this machine's clock right?",
+    10: "it has expired; the provider must renew it",
+    62: "it is for another host: is host right?",
+    64: "it is for another host: is host right?",
+}
+
+
 def _advice(error: ssl.SSLCertVerificationError) -> str:
-    if error.verify_code == 62:  # X509_V_ERR_HOSTNAME_MISMATCH
-        return "it is for another host: is host right?"
-    if error.verify_code == 10:  # X509_V_ERR_CERT_HAS_EXPIRED
-        return "it has expired; the provider must renew it"
-    return "no known authority vouches for it; if it is your own server's, name its authority in ca_file"
+    return _ADVICE.get(
+        error.verify_code,
+        "no known authority vouches for it; if it is your own server's, name its authority, or itself, in ca_file",
+    )
+
+
+def _shown_certificate(server: Server) -> str:
+    """What the server shows to anybody, so that the owner can compare it. Asked for over a connection of its own,
+    which knows no secret and ends here: nothing that comes over it is believed."""
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    try:
+        client = _Client(server, anybody)
+        try:
+            if server.security == "starttls":
+                client.starttls(anybody)
+            shown = fingerprint(client._imap.sock).upper()
+        finally:
+            client._imap.shutdown()
+    except (OSError, IMAPClientError, ValueError, TypeError, LookupError):
+        return ""
+    return f"; the server shows SHA-256 {':'.join(shown[at : at + 2] for at in range(0, len(shown), 2))}"
 
 
 _PASSING = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG")

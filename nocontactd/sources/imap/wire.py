@@ -5,6 +5,7 @@ minute, outlives them. Here each command has a deadline and a limit of octets, a
 ends the connection.
 """
 
+import hashlib
 import imaplib
 import io
 import ipaddress
@@ -166,6 +167,12 @@ class Wire(imaplib.IMAP4):
 def is_this_machine(address: str) -> bool:
     """Whether an IP address is loopback."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def fingerprint(sock: socket.socket) -> str:
+    """SHA-256 of the server's certificate in hexadecimal; "" without TLS."""
+    certificate = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+    return hashlib.sha256(certificate).hexdigest() if certificate else ""
 
 
 def _keep_alive(sock: socket.socket) -> None:
