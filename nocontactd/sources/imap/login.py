@@ -10,49 +10,15 @@ import shlex
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import imapclient
 from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError
 
 from nocontactd.errors import CredentialError, UnreachableError
+from nocontactd.sources.imap.client import Client, Server
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
-from nocontactd.sources.imap.wire import Patience, PlainTextError, Wire, fingerprint
+from nocontactd.sources.imap.wire import PlainTextError, fingerprint
 
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where a mailbox is, and how it is reached."""
-
-    source: str
-    """The label of the source, for messages."""
-    host: str
-    port: int
-    user: str
-    security: str
-    """tls, starttls, or none (to loopback only)."""
-    ca_file: Path | None
-    token: bool
-    """The secret is an OAuth access token (RFC 7628)."""
-    patience: Patience = field(default_factory=Patience)
-
-
-class _Client(imapclient.IMAPClient):  # type: ignore[misc]  # no annotations, so its class is Any
-    """imapclient over our own wire, and without the strings that it makes for nobody's debugging."""
-
-    def __init__(self, server: Server, context: ssl.SSLContext | None) -> None:
-        direct = server.security == "tls"
-        self._make: Callable[[], Wire] = lambda: Wire(
-            server.host, server.port, server.patience, context if direct else None, local_only=server.security == "none"
-        )
-        timeout = imapclient.SocketTimeout(connect=server.patience.connect, read=server.patience.read)
-        super().__init__(server.host, server.port, ssl=direct, timeout=timeout)
-        self._imap.debug = 0
-        self.folder_encode = False  # names go back as they came: not every server's UTF-7 is the canonical one
-
-    def _create_IMAP4(self) -> Wire:  # noqa: N802  # imapclient's name
-        return self._make()
+__all__ = ["Server", "connect"]
 
 
 class _TokenRefusedError(Exception):
@@ -85,7 +51,7 @@ def _connect(server: Server, secret: str) -> Session:
     context = _context(server)
     with ExitStack() as undo:
         with _reaching(server):
-            client = _Client(server, context)
+            client = Client(server, context)
             undo.callback(client._imap.shutdown)
             if client._imap.state == "AUTH":  # whoever is in the middle could have logged us in anywhere
                 raise UnreachableError(f"{server.source}: the server greets with PREAUTH; nothing was asked of it")
@@ -93,8 +59,9 @@ def _connect(server: Server, secret: str) -> Session:
                 client.starttls(context)
         try:
             _log_in(client, server, secret)
+            client.speak_utf8()
             session = Session(client, server.patience.fresh)
-        except (LostError, RefusedError):
+        except (LostError, RefusedError, IMAPClientError, OSError, ValueError, TypeError, LookupError):
             raise UnreachableError(f"{server.source}: the connection was lost at the login") from None
         undo.pop_all()
         return session
@@ -156,7 +123,7 @@ def _shown_certificate(server: Server) -> str:
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     try:
-        client = _Client(server, anybody)
+        client = Client(server, anybody)
         try:
             if server.security == "starttls":
                 client.starttls(anybody)
@@ -172,7 +139,7 @@ _PASSING = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG")
 """Response codes (RFC 5530) of a refusal that is not about the secret."""
 
 
-def _log_in(client: _Client, server: Server, secret: str) -> None:
+def _log_in(client: Client, server: Server, secret: str) -> None:
     if re.search(r"[\r\n\0]", secret):
         raise CredentialError(f"{server.source}: its secret has a line break or a NUL in it; it was not sent")
     try:
@@ -192,7 +159,7 @@ def _log_in(client: _Client, server: Server, secret: str) -> None:
         ) from None
 
 
-def _authenticate(client: _Client, server: Server, secret: str) -> None:
+def _authenticate(client: Client, server: Server, secret: str) -> None:
     offered = frozenset(client.capabilities())
     if server.token:
         mechanism, first, answer = _bearer(server, secret, offered)

@@ -9,6 +9,7 @@ import hashlib
 import imaplib
 import io
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -20,6 +21,9 @@ LINE_OCTETS = 16 * 1024 * 1024
 """imaplib stops at a million, and the answer to UID SEARCH in a mailbox of 150,000 is one longer line."""
 COMMAND_OCTETS = 32 * 1024 * 1024
 """Twice what 500 headers cut at 32 KiB come to. A literal announced larger is refused unread."""
+
+MOST_FOUND = 10_000_000
+"""A range in an answer to SEARCH is a few octets, whatever it spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,18 @@ class Wire(imaplib.IMAP4):
         self.sock.settimeout(self._patience.read)
         self.sock.sendall(data)
 
+    def _get_capabilities(self) -> None:
+        """imaplib speaks to nobody who has IMAP4rev2 alone; what of it differs is seen to here and in client.py."""
+        super()._get_capabilities()  # type: ignore[misc]  # no method that typeshed shows
+        if "IMAP4REV2" in self.capabilities:
+            self.capabilities = (*self.capabilities, "IMAP4REV1")
+
+    def _append_untagged(self, typ: str, dat: bytes | None) -> None:
+        """ESEARCH (RFC 9051, 7.3.4), as which IMAP4rev2 answers to SEARCH, is handed on as SEARCH."""
+        if typ == "ESEARCH":
+            typ, dat = "SEARCH", _searched(dat or b"")
+        super()._append_untagged(typ, dat)  # type: ignore[misc]
+
     def hurry(self) -> None:
         """From now on wait as long as a farewell is worth."""
         self._patience = Patience(*[self._patience.farewell] * 4)
@@ -167,6 +183,15 @@ class Wire(imaplib.IMAP4):
 def is_this_machine(address: str) -> bool:
     """Whether an IP address is loopback."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _searched(esearch: bytes) -> bytes:
+    """The numbers of an ESEARCH one by one, as SEARCH has them; ValueError: more than any mailbox holds."""
+    found = re.search(rb"(?i)(?:^|[ )])ALL ([0-9:,]+)", esearch)
+    spans = [sorted(map(int, part.split(b":"))) for part in found[1].split(b",")] if found else []
+    if sum(span[-1] - span[0] + 1 for span in spans) > MOST_FOUND:
+        raise ValueError("an answer to SEARCH of impossible size")
+    return b" ".join(b"%d" % number for span in spans for number in range(span[0], span[-1] + 1))
 
 
 def fingerprint(sock: socket.socket) -> str:
