@@ -4,10 +4,12 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 import pytest
 
 from nocontactd.errors import NocontactError, SourceError, UnreachableError
+from nocontactd.sources.imap import Mailbox
 from nocontactd.sources.imap.length import PIECE
 from nocontactd.sources.imap.wire import Patience
 from tests.peers.authority import Certificate, certify
@@ -302,3 +304,47 @@ def test_every_problem_of_a_bad_network_names_the_source_and_quotes_nobody() -> 
         weather.network.close()
     assert len(said) > 2
     assert not [text for text in said if "example" in text or "answer me" in text or "127.0.0.1" in text]
+
+
+@pytest.mark.parametrize("ask", [Mailbox.check, Mailbox.remarks], ids=["check", "remarks"])
+@pytest.mark.parametrize("capabilities", SERVERS.values(), ids=SERVERS)
+def test_whatever_is_asked_of_a_server_that_leaves_ends_in_a_sentence_that_names_the_source(
+    capabilities: tuple[str, ...], ask: Callable[[Mailbox], tuple[str, ...]]
+) -> None:
+    with plain_imap(capabilities) as server:
+        ask(World(server).mailbox())
+        commands = len(server.commands)
+    for at in range(1, commands + 1):
+        with plain_imap(capabilities) as server:
+            server.leaves_at = at
+            try:
+                ask(World(server).mailbox())
+            except NocontactError as problem:
+                assert str(problem).startswith("home: "), (at, str(problem))
+
+
+def test_a_login_that_is_refused_is_tried_a_few_times_in_a_pass_at_most() -> None:
+    with plain_imap(SERVERS["uidplus"]) as server:
+        world = World(server)
+        world.pass_()
+        commands = len(server.commands)
+    for at in range(0, commands + 1, 2):
+        with plain_imap(SERVERS["uidplus"]) as server:
+            world = World(server)
+            server.meddle = refusing_after(server, at)
+            with suppress(NocontactError):
+                world.pass_()
+            assert sum(line.startswith("LOGIN") for line in server.commands) <= 3, at
+            assert world.nothing_is_lost() and world.nobody_is_touched()
+
+
+def refusing_after(server: PlainImap, at: int) -> Callable[[str, bytes], Iterator[bytes]]:
+    """The password is changed at this command, and whoever is logged in by the old one is put out."""
+
+    def meddle(line: str, answer: bytes) -> Iterator[bytes]:
+        if len(server.commands) == at:
+            raise HangUpError
+        late = len(server.commands) > at and line.startswith("LOGIN")
+        yield answer.replace(b"OK in", b"NO [AUTHENTICATIONFAILED] no") if late else answer
+
+    return meddle
