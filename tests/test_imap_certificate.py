@@ -7,10 +7,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from nocontactd.errors import UnreachableError
+from tests.installation import Installation
 from tests.peers.authority import Certificate, certify, self_signed
 from tests.peers.faulty import CLIENT, BadNetwork, bad_network
 from tests.peers.plain_imap import PlainImap, plain_imap
@@ -93,3 +95,22 @@ def test_a_server_that_shows_its_certificate_once_only_is_refused_all_the_same(t
         with pytest.raises(UnreachableError, match="not to be trusted") as refused:
             list(box.scan({}, "r"))
         assert not re.search("SHA-256", refused.value.hint)
+
+
+def test_check_tells_the_owner_the_fingerprint(tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path / "certificate")
+    with serving(certificate, "tls") as (server, network):
+        place = Installation(tmp_path / "place", cast(Any, server), user=server.user)
+        text = place.config.read_text().replace(f"host: {server.host}", "host: localhost")
+        place.config.write_text(
+            text.replace("security: none", "security: tls").replace(str(server.port), str(network.port))
+        )
+        done = place.nocontact("check")
+    said = " ".join(done.stderr.split())
+    assert done.returncode and "Traceback" not in said
+    assert "nocontact: error: home: the server's certificate is not to be trusted; nothing was sent" in said
+    fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.chain.read_text())).hexdigest().upper()
+    assert (
+        "hint: no known authority vouches for it" in said
+        and f"SHA-256 {':'.join(re.findall('..', fingerprint))}" in said
+    )
