@@ -21,7 +21,7 @@ from tests.test_imap_login import mailbox as any_mailbox
 
 SERVERS = {"plain": PLAIN, "uidplus": (*PLAIN, "UIDPLUS", "NAMESPACE"), "move": (*PLAIN, "MOVE"), "gmail": GMAIL}
 HURRY = Patience(connect=2, read=0.3, command=0.4, farewell=0.1)
-SAMPLE = 13
+SAMPLE = 19
 """Of so many places of the whole conversation one is tried in a short run."""
 
 
@@ -348,3 +348,47 @@ def refusing_after(server: PlainImap, at: int) -> Callable[[str, bytes], Iterato
         yield answer.replace(b"OK in", b"NO [AUTHENTICATIONFAILED] no") if late else answer
 
     return meddle
+
+
+GARBAGE = (
+    b"\xff\xfe\0\x80 \r\n",
+    b"* \r\n",
+    b"*\r\n",
+    b'* LIST (\\Noselect "/" {9999999999}\r\n',
+    b'* LIST () "/" "\xff\xfe"\r\n* LIST () NIL &&&&\r\n',
+    b"* SEARCH 1 2 x -1 4294967296 99999999999999999999\r\n",
+    b'* ESEARCH (TAG "A1") UID ALL 1:,,:\r\n',
+    b"* 1 FETCH (UID 1 RFC822.SIZE x BODY[] {3}\r\n\r\n\r\n)\r\n",
+    b"* 1 FETCH ((((((((((\r\n",
+    b"* NAMESPACE nil (((()\r\n",
+    b"* OK [UIDVALIDITY 0]\r\n* OK [UIDNEXT 99999999999999999999999]\r\n",
+    b"* OK [COPYUID 1 1:4294967295 1]\r\n",
+    b"* 99999999999999999999 EXISTS\r\n",
+    b"+ go on\r\n",
+    b"ZZZZ1 OK done\r\n",
+)
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=repr)
+def test_an_answer_that_is_none_ends_in_a_sentence_and_costs_nothing(garbage: bytes) -> None:
+    """In front of the answer to every second command of a pass, and of what `nocontact check` asks, in turn."""
+    for at in range(1, 34, 2):
+        with plain_imap(SERVERS["uidplus"]) as server:
+            world = World(server)
+            world.patience = Patience(connect=2, read=0.1, command=0.15, farewell=0.1)
+            server.meddle = lambda _line, answer, server=server, at=at: [
+                garbage + answer if len(server.commands) == at else answer
+            ]
+            for ask in (
+                world.pass_,
+                lambda world=world, server=server: (server.commands.clear(), world.mailbox().check()),
+            ):
+                try:
+                    ask()
+                except NocontactError as problem:
+                    assert str(problem).startswith("home: "), (at, str(problem))
+                    assert "example" not in str(problem)
+            assert world.nothing_is_lost() and world.nobody_is_touched(), at
+            server.meddle = lambda _line, answer: [answer]
+            assert world.pass_() is None
+            assert world.all_is_done() and world.nobody_is_touched(), at
