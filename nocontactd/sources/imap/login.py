@@ -14,9 +14,10 @@ from contextlib import ExitStack, contextmanager
 from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError
 
 from nocontactd.errors import CredentialError, UnreachableError
+from nocontactd.sources.imap.certificate import advice
 from nocontactd.sources.imap.client import Client, Server
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
-from nocontactd.sources.imap.wire import PlainTextError, fingerprint
+from nocontactd.sources.imap.wire import PlainTextError
 
 __all__ = ["Server", "connect"]
 
@@ -80,7 +81,7 @@ def _reaching(server: Server) -> Iterator[None]:
     except ssl.SSLCertVerificationError as error:
         raise UnreachableError(
             f"{source}: the server's certificate is not to be trusted; nothing was sent",
-            _advice(error) + _shown_certificate(server),
+            advice(server, error),
         ) from None
     except CapabilityError:
         raise UnreachableError(
@@ -100,39 +101,6 @@ def _context(server: Server) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=server.ca_file)
     except OSError:
         raise UnreachableError(f"{server.source}: its ca_file cannot be read; no connection was made") from None
-
-
-_ADVICE = {  # by OpenSSL's X509_V_ERR_…
-    9: "it is not valid yet: is this machine's clock right?",
-    10: "it has expired; the provider must renew it",
-    62: "it is for another host: is host right?",
-    64: "it is for another host: is host right?",
-}
-
-
-def _advice(error: ssl.SSLCertVerificationError) -> str:
-    return _ADVICE.get(
-        error.verify_code,
-        "no known authority vouches for it; if it is your own server's, name its authority, or itself, in ca_file",
-    )
-
-
-def _shown_certificate(server: Server) -> str:
-    """What the server shows to anybody, so that the owner can compare it. Asked for over a connection of its own,
-    which knows no secret and ends here: nothing that comes over it is believed."""
-    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-    try:
-        client = Client(server, anybody)
-        try:
-            if server.security == "starttls":
-                client.starttls(anybody)
-            shown = fingerprint(client._imap.sock).upper()
-        finally:
-            client._imap.shutdown()
-    except (OSError, IMAPClientError, ValueError, TypeError, LookupError):
-        return ""
-    return f"; the server shows SHA-256 {':'.join(shown[at : at + 2] for at in range(0, len(shown), 2))}"
 
 
 _PASSING = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG")
@@ -167,6 +135,17 @@ def _authenticate(client: Client, server: Server, secret: str) -> None:
         client.sasl_login(mechanism, lambda challenge: answer if challenge else first)
     elif b"AUTH=PLAIN" in offered:
         client.plain_login(server.user, secret)  # takes any character; LOGIN is ASCII
+    elif b"LOGINDISABLED" in offered:  # RFC 9051, 6.2.3: then LOGIN must not be tried
+        raise CredentialError(
+            f"{server.source}: the server takes no password; nothing was sent",
+            "it may take a token: `token_command`, or `microsoft:` for a mailbox there",
+        )
+    elif not (server.user + secret).isascii():
+        raise CredentialError(
+            f"{server.source}: the server takes plain letters (ASCII) only, and user or secret has others;"
+            " nothing was sent",
+            "many providers make an app password of plain letters",
+        )
     else:
         client.login(f'"{_escaped(server.user)}"', secret)  # imaplib quotes the secret, not the user
 
