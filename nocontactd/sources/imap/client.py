@@ -6,14 +6,14 @@ may put another address in place of a sender's in UTF-8 (RFC 6858), and who is l
 """
 
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import imapclient
 from imapclient.exceptions import IMAPClientError
-from imapclient.imap_utf7 import decode, encode
+from imapclient.imap_utf7 import decode
 
 from nocontactd.sources.imap.wire import Patience, Wire
 
@@ -46,7 +46,6 @@ class Client(imapclient.IMAPClient):  # type: ignore[misc]  # no annotations, so
         self._make: Callable[[], Wire] = lambda: Wire(
             server.host, server.port, server.patience, context if direct else None, local_only=server.security == "none"
         )
-        self._in_utf8 = False
         timeout = imapclient.SocketTimeout(connect=server.patience.connect, read=server.patience.read)
         super().__init__(server.host, server.port, ssl=direct, timeout=timeout)
         self._imap.debug = 0
@@ -63,35 +62,20 @@ class Client(imapclient.IMAPClient):  # type: ignore[misc]  # no annotations, so
         IMAPClientError, OSError: the connection was lost.
         """
         said = frozenset(self.capabilities())
-        self._in_utf8 = b"IMAP4REV1" not in said and b"IMAP4REV2" in said
+        in_utf8 = b"IMAP4REV1" not in said and b"IMAP4REV2" in said
         if b"ENABLE" in said and said & {b"UTF8=ACCEPT", b"UTF8=ONLY"}:
             try:
-                self._in_utf8 |= b"UTF8=ACCEPT" in [each.upper() for each in self.enable("UTF8=ACCEPT")]
+                in_utf8 |= b"UTF8=ACCEPT" in [each.upper() for each in self.enable("UTF8=ACCEPT")]
             except IMAPClientError as refusal:
                 if type(refusal) is not IMAPClientError:  # a tagged NO or BAD, and no child of it, changes nothing
                     raise
-        if self._in_utf8:
+        if in_utf8:
             self._imap._mode_utf8()
-
-    def namespace(self) -> Any:
-        """Whose folders begin with what, in modified UTF-7."""
-        spaces = super().namespace()
-        return type(spaces)(*(each and tuple((self._heard(name), at) for name, at in each) for each in spaces))
 
     def _create_IMAP4(self) -> Wire:  # noqa: N802  # imapclient's name
         return self._make()
 
-    def _proc_folder_list(self, data: Iterable[Any]) -> list[tuple[Any, Any, Any]]:
-        return [(flags, at, self._heard(name)) for flags, at, name in super()._proc_folder_list(data)]
-
     def _normalise_folder(self, folder_name: Any) -> Any:
-        if self._in_utf8 and isinstance(folder_name, bytes):
+        if self._imap.utf8_enabled and isinstance(folder_name, bytes):
             folder_name = decode(folder_name)
         return super()._normalise_folder(folder_name)
-
-    def _heard(self, name: Any) -> Any:
-        """A name as the server says it, in modified UTF-7; one that is not even UTF-8 stays, and is never asked for."""
-        try:
-            return encode(name.decode("utf-8")) if self._in_utf8 and isinstance(name, bytes) else name
-        except UnicodeDecodeError:
-            return name

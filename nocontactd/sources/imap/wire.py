@@ -17,11 +17,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from imapclient.imap_utf7 import encode
+
 LINE_OCTETS = 16 * 1024 * 1024
 """imaplib stops at a million, and the answer to UID SEARCH in a mailbox of 150,000 is one longer line."""
 COMMAND_OCTETS = 32 * 1024 * 1024
 """Twice what 500 headers cut at 32 KiB come to. A literal announced larger is refused unread."""
 
+_WITH_NAMES = frozenset({"LIST", "NAMESPACE", "STATUS"})
+"""Answers that hold names, and beside them nothing that modified UTF-7 spells otherwise."""
+_SIZE = re.compile(rb"\{\d+\}\Z")
 MOST_FOUND = 10_000_000
 """A range in an answer to SEARCH is a few octets, whatever it spans."""
 
@@ -109,10 +114,13 @@ class Wire(imaplib.IMAP4):
         if "IMAP4REV2" in self.capabilities:
             self.capabilities = (*self.capabilities, "IMAP4REV1")
 
-    def _append_untagged(self, typ: str, dat: bytes | None) -> None:
-        """ESEARCH (RFC 9051, 7.3.4), as which IMAP4rev2 answers to SEARCH, is handed on as SEARCH."""
+    def _append_untagged(self, typ: str, dat: Any) -> None:
+        """ESEARCH (RFC 9051, 7.3.4), as which IMAP4rev2 answers to SEARCH, is handed on as SEARCH, and names in UTF-8
+        in modified UTF-7."""
         if typ == "ESEARCH":
             typ, dat = "SEARCH", _searched(dat or b"")
+        if typ in _WITH_NAMES and self.utf8_enabled:
+            dat = _in_utf7(dat)
         super()._append_untagged(typ, dat)  # type: ignore[misc]
 
     def hurry(self) -> None:
@@ -192,6 +200,17 @@ def _searched(esearch: bytes) -> bytes:
     if sum(span[-1] - span[0] + 1 for span in spans) > MOST_FOUND:
         raise ValueError("an answer to SEARCH of impossible size")
     return b" ".join(b"%d" % number for span in spans for number in range(span[0], span[-1] + 1))
+
+
+def _in_utf7(said: Any) -> Any:
+    """A line, or the beginning of one and the literal in it. What is not even UTF-8 stays, and is never asked for."""
+    try:
+        if isinstance(said, bytes):
+            return encode(said.decode("utf-8"))
+        literal = encode(said[1].decode("utf-8"))
+        return _SIZE.sub(b"{%d}" % len(literal), encode(said[0].decode("utf-8"))), literal
+    except UnicodeDecodeError:
+        return said
 
 
 def fingerprint(sock: socket.socket) -> str:
