@@ -20,7 +20,7 @@ from typing import Any
 
 from nocontactd import __version__, in_force, state, status
 from nocontactd.assemble import Job, Parts, assemble, confine, reassemble
-from nocontactd.errors import BusyError, ConfigError, CredentialError, NocontactError, exit_code
+from nocontactd.errors import BusyError, ConfigError, CredentialError, NocontactError, UnreachableError, exit_code
 from nocontactd.health import Health
 from nocontactd.in_force import InForce
 from nocontactd.interruptible import Interruptible, InterruptibleRelay
@@ -189,7 +189,8 @@ class Service:
         while not self.ending and (job := watch.begin(self._monotonic())):
             problems = self._look(job)
             refused = any(isinstance(problem, CredentialError) for problem in problems)
-            wait = watch.rest(self._monotonic(), refused=refused)
+            unreachable = any(isinstance(problem, UnreachableError) for problem in problems)
+            wait = watch.rest(self._monotonic(), refused=refused, unreachable=unreachable)
             if not self.ending:
                 self._report(job.name, problems, wait)
             watch.end(job)

@@ -10,8 +10,8 @@ from nocontactd.decide import decide
 from nocontactd.model import Author, Cursor, Disposition, Envelope
 from nocontactd.reading import Reader, Reading, Want
 from nocontactd.sources.imap.contents import BEGINNING, LONG, MOST_CALENDARS, STRUCTURES
+from nocontactd.sources.imap.length import PIECE
 from nocontactd.sources.imap.look import BACKLOG
-from nocontactd.sources.imap.original import PIECE
 from nocontactd.sources.imap.wire import Patience
 from tests.invitations import (
     CALENDAR,

@@ -9,7 +9,7 @@ from nocontactd.decide import Policy, policy
 from nocontactd.model import Disposition, Kind, Rule
 from nocontactd.poll import poll
 from nocontactd.sources.imap import Mailbox
-from nocontactd.sources.imap.wire import Wire
+from nocontactd.sources.imap.wire import Patience, Wire
 from tests.fuse import Died, Fuse
 from tests.memory_archive import MemoryLedger, MemorySealer
 from tests.peers.plain_imap import GMAIL, PLAIN, Box, Mail, PlainImap, plain_imap
@@ -29,6 +29,9 @@ class World:
 
     def __init__(self, server: PlainImap) -> None:
         self.server = server
+        self.port = server.port
+        self.patience = Patience()
+        self.listed = set(LISTED)
         self.sealer, self.ledger = MemorySealer(), MemoryLedger()
         server.boxes["Family"] = Box(20)
         for n in range(4):
@@ -36,20 +39,21 @@ class World:
             server.boxes[("INBOX", "Family")[n % 2]].put(Mail(FRIEND % (n, n), {"\\Flagged"} if n else set()))
         self.others = self._others()
 
-    def pass_(self) -> Exception | None:
+    def mailbox(self, **options: object) -> Mailbox:
+        wishes = {"security": "none", "host": self.server.host, "patience": self.patience, **options}
+        return Mailbox("home", port=self.port, user=self.server.user, password=lambda: self.server.password, **wishes)  # type: ignore[arg-type]
+
+    def pass_(self, **options: object) -> Exception | None:
         """One pass of a new process; what it ended with, if it did not end well."""
-        box = Mailbox(
-            "home", host=self.server.host, port=self.server.port, user=self.server.user, security="none",
-            password=lambda: self.server.password,
-        )  # fmt: skip
+        box = self.mailbox(**options)
         report = poll(box, self.sealer, self.ledger, rules(), lambda: datetime(2026, 11, 22, tzinfo=UTC))
         return report.problems[0] if report.problems else None
 
     def nothing_is_lost(self) -> bool:
-        return self._sealed() | self._standing() == LISTED
+        return self._sealed() | self._standing() == self.listed
 
     def all_is_done(self) -> bool:
-        return self._sealed() == LISTED and not self._standing() and not self.ledger.open("home")
+        return self._sealed() == self.listed and not self._standing() and not self.ledger.open("home")
 
     def nobody_is_touched(self) -> bool:
         return self._others() == self.others
@@ -58,14 +62,14 @@ class World:
         return {octets for _, octets, _ in self.sealer.records.values()}
 
     def _standing(self) -> set[bytes]:
-        return {m.octets for found in self.server.boxes.values() for m in found.mails.values()} & LISTED
+        return {m.octets for found in self.server.boxes.values() for m in found.mails.values()} & self.listed
 
     def _others(self) -> list[tuple[str, int, bytes, set[str]]]:
         return [
             (name, uid, mail.octets, set(mail.flags))
             for name, found in self.server.boxes.items()
             for uid, mail in found.mails.items()
-            if mail.octets not in LISTED
+            if mail.octets not in self.listed
         ]
 
 

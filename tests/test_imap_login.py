@@ -211,6 +211,23 @@ def test_a_secret_with_a_line_break_is_never_sent(secret: str) -> None:
             assert not any(line.startswith(("LOGIN", "AUTHENTICATE", "DELETE")) for line in server.commands)
 
 
+@pytest.mark.parametrize(("capability", "secret"), [("LOGINDISABLED", "secret"), ("AUTH=XOAUTH2", "Straße")])
+def test_a_password_that_the_server_would_not_take_is_not_sent_and_that_is_said(capability: str, secret: str) -> None:
+    with plain_imap(["IMAP4rev1", capability]) as server:
+        with pytest.raises(CredentialError, match=r"^home: the server takes .*nothing was sent") as refused:
+            list(mailbox(server, password=secret).scan({}, "r"))
+        assert set(server.commands) == {"CAPABILITY"}
+        assert refused.value.hint and secret not in str(refused.value)
+
+
+def test_a_password_of_any_letters_goes_by_plain() -> None:
+    with plain_imap(["IMAP4rev1", "AUTH=PLAIN"]) as server:
+        server.password = "Straße 日本"
+        box = mailbox(server)
+        assert list(box.scan({}, "r"))
+        box.close()
+
+
 def test_a_missing_secret_is_said_by_whoever_looks_for_it_and_nothing_is_connected() -> None:
     def none() -> str:
         raise CredentialError("home: no secret")

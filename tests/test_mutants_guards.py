@@ -9,8 +9,8 @@ from nocontactd.archive.durable import Disk
 from nocontactd.archive.verify import verify
 from nocontactd.errors import SealError, SourceError
 from nocontactd.model import MessageRef
+from nocontactd.sources.imap.length import PIECE
 from nocontactd.sources.imap.look import LONG_HEADER
-from nocontactd.sources.imap.original import PIECE
 from nocontactd.sources.imap.wire import Patience
 from tests.archive_fixture import DAY, VERDICT, Made, made_archive, original, ref, seal
 from tests.peers.plain_imap import Box, Mail, PlainImap, plain_imap

@@ -18,7 +18,7 @@ from nocontactd import status
 from nocontactd.assemble import Job, Parts
 from nocontactd.coverage import Coverage, Facts
 from nocontactd.decide import Policy, compile_rules
-from nocontactd.errors import CredentialError, SourceError
+from nocontactd.errors import CredentialError, SourceError, UnreachableError
 from nocontactd.in_force import InForce
 from nocontactd.model import Cursor, Disposition, Look
 from nocontactd.service import Service
@@ -219,6 +219,19 @@ def test_a_refused_login_is_not_tried_at_every_interval_but_on_request(tmp_path:
         status.ask(tmp_path, "token")
         installed.until(lambda: status.answer(tmp_path, "token"))
         assert home.looks == 2
+
+
+def test_a_server_that_cannot_be_reached_is_not_tried_at_every_interval_but_on_request(tmp_path: Path) -> None:
+    def away() -> None:
+        raise UnreachableError("home: the server cannot be reached")
+
+    home, work = Told("home", away), Told("work")
+    with running(Installed(tmp_path, home, work)) as installed:
+        installed.until(lambda: work.looks > 12)
+        assert home.looks <= 3
+        status.ask(tmp_path, "token")
+        installed.until(lambda: status.answer(tmp_path, "token"))
+        assert home.looks <= 4
 
 
 def test_a_request_is_answered_when_every_source_has_finished_a_look_that_began_after_it(tmp_path: Path) -> None:

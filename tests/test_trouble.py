@@ -14,6 +14,7 @@ from tests import forked
 from tests.installation import Installation, letter
 from tests.peers import missing
 from tests.peers.dovecot import Dovecot, dovecot
+from tests.peers.faulty import CLIENT, CLOSE, RESET, SERVER, Fault, Place, bad_network
 from tests.peers.imap_proxy import ImapProxy, imap_proxy
 from tests.test_killed import OTHERS, THEIRS, filled, others, through
 
@@ -134,6 +135,31 @@ def test_a_connection_that_is_dropped_loses_nothing(tmp_path: Path, server: Dove
     proxy.arm(0, "", lambda: None)
     assert others(place) == before
     assert_finished(place, before)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", [CLOSE, RESET])
+@pytest.mark.parametrize("side", [CLIENT, SERVER])
+def test_a_conversation_of_the_whole_program_that_is_cut_anywhere_loses_nothing(
+    tmp_path: Path, server: Dovecot, side: str, kind: str
+) -> None:
+    with bad_network(server.host, server.port) as calm:
+        place = filled(tmp_path / "calm", server)
+        through(place, calm.port)
+        assert poll(place) == (0, "")
+    for part in range(12):
+        place = filled(tmp_path / f"{side}{kind}{part}", server)
+        before = others(place)
+        with bad_network(
+            server.host, server.port, Fault(Place(side, len(calm.said[side]) * part // 12), kind)
+        ) as rough:
+            through(place, rough.port)
+            code, said = poll(place)
+            assert rough.struck
+            assert code in (0, 75, 77) and "Traceback" not in said
+            assert others(place) == before
+            rough.mend()
+            assert_finished(place, before)
 
 
 def test_a_refused_login_is_told_apart_and_changes_nothing(tmp_path: Path, server: Dovecot) -> None:

@@ -1,7 +1,7 @@
 """One source under the schedule."""
 
 from nocontactd.assemble import Job
-from nocontactd.watch import FIRST_REST, LONGEST_REST, Watch
+from nocontactd.watch import FIRST_PAUSE, FIRST_REST, LONGEST_PAUSE, LONGEST_REST, Watch
 
 
 class Closing:
@@ -39,6 +39,31 @@ def test_a_refused_login_is_tried_ever_more_seldom() -> None:
         at += waits[-1]
     assert waits[:3] == [FIRST_REST, 2 * FIRST_REST, 4 * FIRST_REST]
     assert waits[-1] == LONGEST_REST
+
+
+def test_a_server_that_cannot_be_reached_is_tried_ever_more_seldom_up_to_once_a_minute() -> None:
+    chances = iter([0.0, 1.0, 0.5] + [0.0] * 20)
+    watch, at, waits = Watch(job(every=0.1), lambda: next(chances)), 0.0, []
+    for _ in range(12):
+        look = watch.begin(at)
+        assert look
+        waits.append(watch.rest(at, refused=False, unreachable=True))
+        watch.end(look)
+        assert watch.begin(at + waits[-1] - 0.1) is None
+        at += waits[-1]
+    assert waits[:3] == [FIRST_PAUSE, FIRST_PAUSE, 3 * FIRST_PAUSE]
+    assert waits[-1] == LONGEST_PAUSE
+    watch.begin(at)
+    assert watch.rest(at, refused=False) == 0.1
+
+
+def test_where_looks_are_far_apart_an_unreachable_server_is_looked_for_at_each() -> None:
+    watch = Watch(job(every=60), lambda: 0.0)
+    for number in range(20):
+        look = watch.begin(60 * number)
+        assert look
+        assert watch.rest(60 * number + 5, refused=False, unreachable=True) == 60
+        watch.end(look)
 
 
 def test_a_look_is_not_followed_by_another_long_before_its_time() -> None:

@@ -1,9 +1,16 @@
-"""A certificate authority for a test, made with the openssl program."""
+"""A certificate authority for a test, made with the openssl program, and certificates that no authority made."""
 
 import shutil
 import subprocess
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.peers import missing
 
@@ -61,6 +68,24 @@ def certify(folder: Path, names: str = "DNS:localhost,IP:127.0.0.1") -> Certific
         "server.pem",
     )
     found.key.chmod(0o644)  # Dovecot may run as somebody else
+    return found
+
+
+def self_signed(folder: Path, names: str = "localhost", valid: tuple[int, int] = (-1, 2)) -> Certificate:
+    """Make a certificate that only itself vouches for; `valid`: from and until so many days from now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a server of the tests")])
+    since, until = (datetime.now(UTC) + timedelta(days=days) for days in valid)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), since, until)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(names)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, SHA256())
+    )
+    found = Certificate(folder / "server.pem", folder / "server.pem", folder / "server.key")
+    found.chain.write_bytes(made.public_bytes(Encoding.PEM))
+    found.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return found
 
 

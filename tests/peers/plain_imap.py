@@ -16,8 +16,14 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 
+from imapclient.imap_utf7 import decode, encode
+
 PLAIN = ("IMAP4rev1",)
 GMAIL = ("IMAP4rev1", "UIDPLUS", "MOVE", "X-GM-EXT-1", "UNSELECT", "NAMESPACE")
+
+
+REV2 = ("IMAP4rev2", "AUTH=PLAIN")
+"""One that has no IMAP4rev1, and does not say what IMAP4rev2 holds."""
 
 
 class HangUpError(Exception):
@@ -55,15 +61,32 @@ class PlainImap:
 
     user, password, host = "me", 'a "secret" \\', "127.0.0.1"
 
-    def __init__(self, capabilities: Iterable[str] = PLAIN, *, greeting: str = "OK", tls: ssl.SSLContext | None = None):
+    def __init__(
+        self,
+        capabilities: Iterable[str] = PLAIN,
+        *,
+        greeting: str = "OK",
+        tls: ssl.SSLContext | None = None,
+        implicit: bool = False,
+    ) -> None:
+        """`implicit`: TLS from the first octet; else by STARTTLS, where that is among the capabilities."""
         self.capabilities = list(capabilities)
         self.greeting = greeting
-        self.tls = tls
+        self.tls, self.implicit = tls, implicit
         self.boxes = {"INBOX": Box(7), "Sent": Box(8), "Drafts": Box(9), "Trash": Box(10, "\\Trash")}
         self.newest = 10
         self.commands: list[str] = []
         self.connections = 0
         self.gives_uidnext = True
+        self.gives_pieces = True
+        """It knows partial FETCH (RFC 9051, 6.4.5); else whoever asks for a piece is given the whole."""
+        self.names_are_literals = False
+        self.enables = ""
+        """What it answers to ENABLE instead of doing it."""
+        self.delimiter = '"/"'
+        self.namespace = '(("" "/")) (("Others/" "/")) NIL'
+        self.leaves_at = 0
+        """At this command, counted over all connections, it says BYE and does nothing."""
         self.meddle: Callable[[str, bytes], Iterable[bytes]] = lambda _line, answer: [answer]
         self._listener = socket.create_server((self.host, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -71,6 +94,11 @@ class PlainImap:
         self._talks: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
+
+    @property
+    def rev2(self) -> bool:
+        """It has IMAP4rev2 (RFC 9051) alone."""
+        return "IMAP4rev1" not in self.capabilities
 
     def close(self) -> None:
         """Stop, and close what is open."""
@@ -127,9 +155,12 @@ class _Talk:
         self._file = connection.makefile("rb")
         self._box: Box | None = None
         self._writable = False
+        self._utf8 = server.rev2
 
     def run(self) -> None:
         with suppress(OSError, HangUpError, ValueError):
+            if self._server.implicit:
+                self._encrypt()
             self._send("", f"* {self._server.greeting} ready\r\n".encode())
             while line := self._line():
                 self._obey(line)
@@ -144,7 +175,7 @@ class _Talk:
                 self._socket.sendall(b"+ go on\r\n")
             octets = self._file.read(int(literal[1]))
             line = line[: literal.start()] + b'"' + base64.b64encode(octets) + b'"' + self._file.readline()
-        return line.decode("latin-1").rstrip("\r\n")
+        return line.decode("latin-1").rstrip("\r\n") if line.endswith(b"\n") else ""  # half a command is none
 
     def _send(self, line: str, answer: bytes) -> None:
         for piece in self._server.meddle(line, answer):
@@ -153,6 +184,9 @@ class _Talk:
     def _obey(self, line: str) -> None:
         tag, _, rest = line.partition(" ")
         self._server.commands.append(rest)
+        if len(self._server.commands) == self._server.leaves_at:
+            self._socket.sendall(b"* BYE going down\r\n")
+            raise HangUpError
         word, _, arguments = rest.partition(" ")
         if word.upper() == "UID":
             word, _, arguments = arguments.partition(" ")
@@ -164,15 +198,21 @@ class _Talk:
             "_unselect": "UNSELECT",
             "_namespace": "NAMESPACE",
             "_starttls": "STARTTLS",
+            "_enable": "ENABLE",
         }.get(f"_{word.lower()}")
-        if act is None or (needed and needed not in self._server.capabilities):
+        can = {*self._server.capabilities, *(["UIDPLUS", "MOVE", "UNSELECT", "NAMESPACE"] if self._server.rev2 else ())}
+        if act is None or (needed and needed not in can):
             self._send(rest, f"{tag} BAD what is that\r\n".encode())
             return
         untagged, said = act(arguments)
         self._send(rest, untagged + f"{tag} {said}\r\n".encode())
         if word.upper() == "LOGOUT":
             raise HangUpError
-        if word.upper() == "STARTTLS" and self._server.tls:
+        if word.upper() == "STARTTLS":
+            self._encrypt()
+
+    def _encrypt(self) -> None:
+        if self._server.tls:
             self._socket = self._server.tls.wrap_socket(self._socket, server_side=True)
             self._file = self._socket.makefile("rb")
 
@@ -207,36 +247,57 @@ class _Talk:
         self._socket.sendall(b"+ " + base64.b64encode(b'{"status":"401"}') + b"\r\n")
         return b"", f"NO [AUTHENTICATIONFAILED] {self._file.readline()!r}"
 
+    def _enable(self, arguments: str) -> tuple[bytes, str]:
+        if self._server.enables:
+            return b"", self._server.enables
+        asked = set(arguments.upper().split()) & set(self._server.capabilities)
+        self._utf8 |= "UTF8=ACCEPT" in asked
+        return f"* ENABLED {' '.join(asked)}\r\n".encode(), "OK done"
+
     def _namespace(self, _: str) -> tuple[bytes, str]:
-        return b'* NAMESPACE (("" "/")) (("Others/" "/")) NIL\r\n', "OK done"
+        said = self._server.namespace.encode()
+        return b"* NAMESPACE " + (decode(said).encode() if self._utf8 else said) + b"\r\n", "OK done"
 
     def _list(self, _: str) -> tuple[bytes, str]:
-        rows = (f'* LIST ({box.attributes}) "/" "{name}"\r\n' for name, box in self._server.boxes.items())
-        return "".join(rows).encode(), "OK done"
+        rows = b""
+        for name, box in self._server.boxes.items():
+            spelled = decode(name.encode()).encode() if self._utf8 else name.encode()
+            rows += f"* LIST ({box.attributes}) {self._server.delimiter} ".encode()
+            rows += b"{%d}\r\n%b" % (len(spelled), spelled) if self._server.names_are_literals else _quoted(spelled)
+            rows += b"\r\n"
+        return rows, "OK done"
+
+    def _named(self, argument: str) -> str:
+        """The folder that a client means, as it is spelled in `boxes`."""
+        name = re.sub(r"\\(.)", r"\1", argument[1:-1] if argument.startswith('"') else argument)
+        if self._utf8:
+            name = encode(name.encode("latin-1").decode()).decode()
+        return "INBOX" if name.upper() == "INBOX" else name
 
     def _create(self, arguments: str) -> tuple[bytes, str]:
         self._server.newest += 1
-        self._server.boxes[_unquoted(arguments)] = Box(self._server.newest)
+        self._server.boxes[self._named(arguments)] = Box(self._server.newest)
         return b"", "OK done"
 
     def _delete(self, arguments: str) -> tuple[bytes, str]:
-        del self._server.boxes[_unquoted(arguments)]
+        del self._server.boxes[self._named(arguments)]
         return b"", "OK done"
 
     def _append(self, arguments: str) -> tuple[bytes, str]:
         name, flags, date, octets = re.fullmatch(r'(\S+)(?: \((.*?)\))?(?: "(.*?)")? "(.*?)"', arguments).groups()  # type: ignore[union-attr]
         mail = Mail(base64.b64decode(octets), set((flags or "").split()), date or Mail.date)
-        self._server.boxes[_unquoted(name)].put(mail)
+        self._server.boxes[self._named(name)].put(mail)
         return b"", "OK done"
 
     def _select(self, arguments: str, *, writable: bool = True) -> tuple[bytes, str]:
-        self._box = self._server.boxes.get(_unquoted(arguments))
+        self._box = self._server.boxes.get(self._named(arguments))
         if self._box is None:
             return b"", "NO [NONEXISTENT] no such folder"
         self._writable = writable and not self._box.read_only
         uidnext = f"* OK [UIDNEXT {self._box.uidnext}] next\r\n" if self._server.gives_uidnext else ""
+        recent = "" if self._server.rev2 else "* 0 RECENT\r\n"
         lines = (
-            f"* FLAGS (\\Deleted \\Seen)\r\n* {len(self._box.mails)} EXISTS\r\n* 0 RECENT\r\n"
+            f"* FLAGS (\\Deleted \\Seen)\r\n* {len(self._box.mails)} EXISTS\r\n{recent}"
             f"* OK [UIDVALIDITY {self._box.uidvalidity}] valid\r\n{uidnext}"
         )
         return lines.encode(), f"OK [READ-{'WRITE' if self._writable else 'ONLY'}] done"
@@ -259,6 +320,8 @@ class _Talk:
             found = self._wanted(arguments[4:])
         else:
             found = [uid for uid, mail in mails.items() if arguments.upper() == "ALL" or "\\Deleted" in mail.flags]
+        if self._server.rev2:  # its tag is not looked at by anybody
+            return f'* ESEARCH (TAG "x") UID{" ALL " if found else ""}{_ranges(found)}\r\n'.encode(), "OK done"
         return f"* SEARCH{''.join(f' {uid}' for uid in found)}\r\n".encode(), "OK done"
 
     def _uid_fetch(self, arguments: str) -> tuple[bytes, str]:
@@ -287,12 +350,21 @@ class _Talk:
         ).groups()
         if not peek:
             mail.flags.add("\\Seen")
-        octets = _section(mail.octets, section)
+        octets = _section(self._shown(mail.octets), section)
+        start = start if self._server.gives_pieces else None
         origin = f"<{start}>" if start else ""
         if start:
             octets = octets[int(start) : int(start) + int(length)]
         # echoed in a spelling of its own, as servers do
         return f"body[{section.lower().replace('(', '( ')}]{origin} {{{len(octets)}}}\r\n".encode() + octets
+
+    def _shown(self, octets: bytes) -> bytes:
+        """To whoever did not enable UTF8=ACCEPT, a header in UTF-8 is shown with other addresses (RFC 6858)."""
+        if "UTF8=ACCEPT" not in self._server.capabilities or self._utf8:
+            return octets
+        head, blank, text = octets.partition(b"\r\n\r\n")
+        hidden = re.sub(rb"[^\s<>:]*[\x80-\xff][^\s<>]*", b"invalid@internationalized-address.invalid", head)
+        return hidden + blank + text
 
     def _uid_store(self, arguments: str) -> tuple[bytes, str]:
         uids, how, flags = arguments.split(" ", 2)
@@ -317,7 +389,7 @@ class _Talk:
 
     def _uid_move(self, arguments: str) -> tuple[bytes, str]:
         uids, _, name = arguments.partition(" ")
-        target = self._server.boxes[_unquoted(name)]
+        target = self._server.boxes[self._named(name)]
         moved = [(uid, target.put(self._mails().pop(uid))) for uid in self._wanted(uids)]
         old, new = (",".join(str(pair[side]) for pair in moved) for side in (0, 1))
         copied = f"* OK [COPYUID {target.uidvalidity} {old} {new}] moved\r\n".encode()
@@ -335,6 +407,16 @@ class _Talk:
             ends = sorted((uids[-1] if uids else 0) if end == "*" else int(end) for end in part.split(":"))
             wanted |= {uid for uid in uids if ends[0] <= uid <= ends[-1]}
         return sorted(wanted)
+
+
+def _ranges(numbers: Iterable[int]) -> str:
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in runs)
 
 
 def _section(octets: bytes, section: str) -> bytes:
@@ -384,13 +466,12 @@ def _parameters(part: Message, header: str = "content-type") -> bytes:
     return b"(%s)" % b" ".join(_string(text) for pair in pairs for text in pair) if pairs else b"NIL"
 
 
+def _quoted(name: bytes) -> bytes:
+    return b'"' + re.sub(rb'(["\\])', rb"\\\1", name) + b'"'
+
+
 def _string(text: str) -> bytes:
     octets = text.encode("utf-8", "surrogateescape")
     if re.search(rb'["\\\r\n\x80-\xff]', octets):
         return b"{%d}\r\n" % len(octets) + octets
     return b'"' + octets + b'"'
-
-
-def _unquoted(name: str) -> str:
-    name = name.strip('"')
-    return "INBOX" if name.upper() == "INBOX" else name

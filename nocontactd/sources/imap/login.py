@@ -10,49 +10,16 @@ import shlex
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import imapclient
 from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError
 
 from nocontactd.errors import CredentialError, UnreachableError
+from nocontactd.sources.imap.certificate import advice
+from nocontactd.sources.imap.client import Client, Server
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
-from nocontactd.sources.imap.wire import Patience, PlainTextError, Wire
+from nocontactd.sources.imap.wire import PlainTextError
 
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where a mailbox is, and how it is reached."""
-
-    source: str
-    """The label of the source, for messages."""
-    host: str
-    port: int
-    user: str
-    security: str
-    """tls, starttls, or none (to loopback only)."""
-    ca_file: Path | None
-    token: bool
-    """The secret is an OAuth access token (RFC 7628)."""
-    patience: Patience = field(default_factory=Patience)
-
-
-class _Client(imapclient.IMAPClient):  # type: ignore[misc]  # no annotations, so its class is Any
-    """imapclient over our own wire, and without the strings that it makes for nobody's debugging."""
-
-    def __init__(self, server: Server, context: ssl.SSLContext | None) -> None:
-        direct = server.security == "tls"
-        self._make: Callable[[], Wire] = lambda: Wire(
-            server.host, server.port, server.patience, context if direct else None, local_only=server.security == "none"
-        )
-        timeout = imapclient.SocketTimeout(connect=server.patience.connect, read=server.patience.read)
-        super().__init__(server.host, server.port, ssl=direct, timeout=timeout)
-        self._imap.debug = 0
-        self.folder_encode = False  # names go back as they came: not every server's UTF-7 is the canonical one
-
-    def _create_IMAP4(self) -> Wire:  # noqa: N802  # imapclient's name
-        return self._make()
+__all__ = ["Server", "connect"]
 
 
 class _TokenRefusedError(Exception):
@@ -85,7 +52,7 @@ def _connect(server: Server, secret: str) -> Session:
     context = _context(server)
     with ExitStack() as undo:
         with _reaching(server):
-            client = _Client(server, context)
+            client = Client(server, context)
             undo.callback(client._imap.shutdown)
             if client._imap.state == "AUTH":  # whoever is in the middle could have logged us in anywhere
                 raise UnreachableError(f"{server.source}: the server greets with PREAUTH; nothing was asked of it")
@@ -93,8 +60,9 @@ def _connect(server: Server, secret: str) -> Session:
                 client.starttls(context)
         try:
             _log_in(client, server, secret)
+            client.speak_utf8()
             session = Session(client, server.patience.fresh)
-        except (LostError, RefusedError):
+        except (LostError, RefusedError, IMAPClientError, OSError, ValueError, TypeError, LookupError):
             raise UnreachableError(f"{server.source}: the connection was lost at the login") from None
         undo.pop_all()
         return session
@@ -112,7 +80,8 @@ def _reaching(server: Server) -> Iterator[None]:
         ) from None
     except ssl.SSLCertVerificationError as error:
         raise UnreachableError(
-            f"{source}: the server's certificate is not to be trusted; nothing was sent", _advice(error)
+            f"{source}: the server's certificate is not to be trusted; nothing was sent",
+            advice(server, error),
         ) from None
     except CapabilityError:
         raise UnreachableError(
@@ -134,19 +103,11 @@ def _context(server: Server) -> ssl.SSLContext | None:
         raise UnreachableError(f"{server.source}: its ca_file cannot be read; no connection was made") from None
 
 
-def _advice(error: ssl.SSLCertVerificationError) -> str:
-    if error.verify_code == 62:  # X509_V_ERR_HOSTNAME_MISMATCH
-        return "it is for another host: is host right?"
-    if error.verify_code == 10:  # X509_V_ERR_CERT_HAS_EXPIRED
-        return "it has expired; the provider must renew it"
-    return "no known authority vouches for it; if it is your own server's, name its authority in ca_file"
-
-
 _PASSING = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG")
 """Response codes (RFC 5530) of a refusal that is not about the secret."""
 
 
-def _log_in(client: _Client, server: Server, secret: str) -> None:
+def _log_in(client: Client, server: Server, secret: str) -> None:
     if re.search(r"[\r\n\0]", secret):
         raise CredentialError(f"{server.source}: its secret has a line break or a NUL in it; it was not sent")
     try:
@@ -166,7 +127,7 @@ def _log_in(client: _Client, server: Server, secret: str) -> None:
         ) from None
 
 
-def _authenticate(client: _Client, server: Server, secret: str) -> None:
+def _authenticate(client: Client, server: Server, secret: str) -> None:
     offered = frozenset(client.capabilities())
     if server.token:
         mechanism, first, answer = _bearer(server, secret, offered)
@@ -174,6 +135,17 @@ def _authenticate(client: _Client, server: Server, secret: str) -> None:
         client.sasl_login(mechanism, lambda challenge: answer if challenge else first)
     elif b"AUTH=PLAIN" in offered:
         client.plain_login(server.user, secret)  # takes any character; LOGIN is ASCII
+    elif b"LOGINDISABLED" in offered:  # RFC 9051, 6.2.3: then LOGIN must not be tried
+        raise CredentialError(
+            f"{server.source}: the server takes no password; nothing was sent",
+            "it may take a token: `token_command`, or `microsoft:` for a mailbox there",
+        )
+    elif not (server.user + secret).isascii():
+        raise CredentialError(
+            f"{server.source}: the server takes plain letters (ASCII) only, and user or secret has others;"
+            " nothing was sent",
+            "many providers make an app password of plain letters",
+        )
     else:
         client.login(f'"{_escaped(server.user)}"', secret)  # imaplib quotes the secret, not the user
 

@@ -137,7 +137,8 @@ class Mailbox:
         found = [problem for choice in self._choices() if (problem := self._unreadable(choice))]
         session = self._connected()
         if goes_through_trash(session.capabilities):
-            if trash(session.folders(), session.foreign(), self._never_touch) is None:
+            listed = self._list()
+            if trash(listed.folders, listed.foreign, self._never_touch) is None:
                 found.append("messages leave this server by way of its Trash, and it has none that may be used")
         elif "UIDPLUS" not in session.capabilities:
             found.append(

@@ -5,6 +5,7 @@ a server may serve an invented message for one that has gone. Large ones come in
 memory of a 200 MiB message fetched whole is 633 MiB.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,11 +17,10 @@ from nocontactd.model import MessageRef, Original, Part
 from nocontactd.reading import Reader, Reading
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.fetch_answers import Answer
+from nocontactd.sources.imap.length import PIECE, Length, piece_at, true_length
 from nocontactd.sources.imap.look import author_fields, envelope
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
-
-PIECE = 1024 * 1024
 
 
 def open_original(session: Session, ref: MessageRef, seen: Seen, reader: Reader) -> Original | None:
@@ -31,11 +31,15 @@ def open_original(session: Session, ref: MessageRef, seen: Seen, reader: Reader)
         answer = _first(session, int(ref.uid))
         if answer is None:
             return None
-        first, size = answer.octets or b"", answer.size or 0
-        if seen.differs(ref.folder, ref.uidvalidity, int(ref.uid), size, message_id(first)):
+        first, announced = answer.octets or b"", answer.size or 0
+        where = (ref.folder, ref.uidvalidity, int(ref.uid))
+        if seen.differs(*where, announced, message_id(first)):
             raise RefusedError("it is not the message that was looked at")
-        reading = _read(session, int(ref.uid), first, size, reader)
-    part = Part("message.eml", size, _pieces(session, ref, first, size))
+        length = true_length(session, int(ref.uid), first, announced)
+        if length.sha256 and not seen.recognises(*where, message_id(first)):
+            raise RefusedError("it is not the message that was looked at")
+        reading = _read(session, int(ref.uid), first, length.octets, reader)
+    part = Part("message.eml", length.octets, _pieces(session, ref, first, length))
     return Original(envelope(ref, answer, reading, arrival=True), iter([part]), _facts(session, answer))
 
 
@@ -63,27 +67,23 @@ def _first(session: Session, uid: int) -> Answer | None:
     return None
 
 
-def _pieces(session: Session, ref: MessageRef, first: bytes, size: int) -> Iterator[bytes]:
-    """The octets, until there are no more; SourceError unless they are as many as were announced."""
-    piece, total = first, 0
+def _pieces(session: Session, ref: MessageRef, first: bytes, length: Length) -> Iterator[bytes]:
+    """The octets, until there are no more; SourceError unless they are as many as they should be, or those counted."""
+    piece, total, digest = first, 0, hashlib.sha256()
     while piece:
         total += len(piece)
+        digest.update(piece)
         yield piece
-        if total > size or (total == size and len(piece) < PIECE):
+        if total > length.octets or (total == length.octets and len(piece) < PIECE):
             break
         with _unfetched(ref):
-            piece = _piece(session, ref, total)
-    if total != size:
-        with _unfetched(ref):
+            session.stay(ref.folder, ref.uidvalidity)
+            piece = piece_at(session, int(ref.uid), total) or b""
+    with _unfetched(ref):
+        if total != length.octets:
             raise RefusedError("it is not as long as the server announced")
-
-
-def _piece(session: Session, ref: MessageRef, offset: int) -> bytes:
-    session.stay(ref.folder, ref.uidvalidity)
-    for answer in session.fetch([int(ref.uid)], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)"):
-        if answer.octets is not None and answer.offset == offset:
-            return answer.octets
-    return b""
+        if length.sha256 and digest.digest() != length.sha256:
+            raise RefusedError("it was not the same when it was read again")
 
 
 def _facts(session: Session, answer: Answer) -> tuple[tuple[str, str], ...]:

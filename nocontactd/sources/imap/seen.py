@@ -27,12 +27,21 @@ class Seen:
 
     def differs(self, folder: str, uidvalidity: int, uid: int, size: int, message_id: str) -> bool:
         """Whether something else was seen there. A message that was not looked at differs from nothing."""
+        found = self._at(folder, uidvalidity, uid)
+        if found is None:
+            return False
+        known, given = found[1], _mark(message_id)
+        return found[0] != size or bool(known and given and known != given)
+
+    def recognises(self, folder: str, uidvalidity: int, uid: int, message_id: str) -> bool:
+        """Whether just this was seen there: what a message must be whose size is no help."""
+        found = self._at(folder, uidvalidity, uid)
+        return found is not None and found[1] == _mark(message_id)
+
+    def _at(self, folder: str, uidvalidity: int, uid: int) -> tuple[int, int] | None:
         uids, sizes, marks = self._folders.get((folder, uidvalidity), (array("I"), array("Q"), array("I")))
         at = bisect_left(uids, uid)
-        if at == len(uids) or uids[at] != uid:
-            return False
-        known, given = marks[at], _mark(message_id)
-        return sizes[at] != size or bool(known and given and known != given)
+        return (sizes[at], marks[at]) if at < len(uids) and uids[at] == uid else None
 
 
 def _mark(message_id: str) -> int:

@@ -4,9 +4,7 @@ The one place where the errors of imapclient and imaplib end, once logged in: th
 sent and received, so none of them is ever passed on or chained.
 """
 
-import hashlib
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +18,7 @@ from imapclient.imap_utf7 import decode, encode
 from nocontactd.errors import SourceError
 from nocontactd.sources.imap.fetch_answers import Answer, read_answers
 from nocontactd.sources.imap.folders import Folder
+from nocontactd.sources.imap.wire import fingerprint
 
 CHUNK = 500
 """UIDs in one command: 5,500 octets at most, and servers take lines of 8,000 (RFC 7162, 4)."""
@@ -59,7 +58,7 @@ class Session:
         self.alive = True
         self.selected: Selected | None = None
         self.greeting: str = client.welcome.decode("utf-8", "backslashreplace")
-        self.certificate = _fingerprint(client.socket())
+        self.certificate = fingerprint(client.socket())
         with self._asking():
             self.capabilities = frozenset(word.decode("ascii") for word in client.capabilities())
 
@@ -277,12 +276,6 @@ def chunks(uids: Sequence[int], size: int = CHUNK) -> Iterator[Sequence[int]]:
 
 _CODES = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "NONEXISTENT", "NOPERM", "CANNOT", "OVERQUOTA", "CORRUPTION")
 """Response codes (RFC 5530) that may be passed on; the rest of an answer may quote anything."""
-
-
-def _fingerprint(sock: Any) -> str:
-    """SHA-256 of the server's certificate in hexadecimal; "" without TLS."""
-    certificate = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
-    return hashlib.sha256(certificate).hexdigest() if certificate else ""
 
 
 def _folder(attributes: Sequence[bytes], delimiter: bytes | None, name: bytes | str | None) -> tuple[Folder, bytes]:

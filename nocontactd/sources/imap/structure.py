@@ -46,6 +46,15 @@ def sections(structure: Sequence[Token]) -> tuple[Section, ...]:
     return tuple(islice(_parts(top, "", 0), MOST_PARTS)) if isinstance(top, list) else ()
 
 
+def octets_of_one_part(structure: Sequence[Token]) -> int | None:
+    """How many octets the body of a message without parts has, as the server says here; None where it does not."""
+    top = _tree(structure)
+    if not isinstance(top, list) or len(top) < 7 or isinstance(top[0], list):
+        return None
+    octets = _text(top[6])
+    return int(octets) if re.fullmatch("[0-9]{1,19}", octets) else None
+
+
 def _tree(structure: Sequence[Token]) -> _Node:
     """The list that these tokens spell. What lies too deep is left out, what does not end ends here."""
     top: list[_Node] = []

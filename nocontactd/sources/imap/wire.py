@@ -5,9 +5,11 @@ minute, outlives them. Here each command has a deadline and a limit of octets, a
 ends the connection.
 """
 
+import hashlib
 import imaplib
 import io
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -15,10 +17,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from imapclient.imap_utf7 import encode
+
 LINE_OCTETS = 16 * 1024 * 1024
 """imaplib stops at a million, and the answer to UID SEARCH in a mailbox of 150,000 is one longer line."""
 COMMAND_OCTETS = 32 * 1024 * 1024
 """Twice what 500 headers cut at 32 KiB come to. A literal announced larger is refused unread."""
+
+_WITH_NAMES = frozenset({"LIST", "NAMESPACE", "STATUS"})
+"""Answers that hold names, and beside them nothing that modified UTF-7 spells otherwise."""
+_SIZE = re.compile(rb"\{\d+\}\Z")
+MOST_FOUND = 10_000_000
+"""A range in an answer to SEARCH is a few octets, whatever it spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,21 @@ class Wire(imaplib.IMAP4):
         self.sock.settimeout(self._patience.read)
         self.sock.sendall(data)
 
+    def _get_capabilities(self) -> None:
+        """imaplib speaks to nobody who has IMAP4rev2 alone; what of it differs is seen to here and in client.py."""
+        super()._get_capabilities()  # type: ignore[misc]  # no method that typeshed shows
+        if "IMAP4REV2" in self.capabilities:
+            self.capabilities = (*self.capabilities, "IMAP4REV1")
+
+    def _append_untagged(self, typ: str, dat: Any) -> None:
+        """ESEARCH (RFC 9051, 7.3.4), as which IMAP4rev2 answers to SEARCH, is handed on as SEARCH, and names in UTF-8
+        in modified UTF-7."""
+        if typ == "ESEARCH":
+            typ, dat = "SEARCH", _searched(dat or b"")
+        if typ in _WITH_NAMES and self.utf8_enabled:
+            dat = _in_utf7(dat)
+        super()._append_untagged(typ, dat)  # type: ignore[misc]
+
     def hurry(self) -> None:
         """From now on wait as long as a farewell is worth."""
         self._patience = Patience(*[self._patience.farewell] * 4)
@@ -166,6 +191,32 @@ class Wire(imaplib.IMAP4):
 def is_this_machine(address: str) -> bool:
     """Whether an IP address is loopback."""
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _searched(esearch: bytes) -> bytes:
+    """The numbers of an ESEARCH one by one, as SEARCH has them; ValueError: more than any mailbox holds."""
+    found = re.search(rb"(?i)(?:^|[ )])ALL ([0-9:,]+)", esearch)
+    spans = [sorted(map(int, part.split(b":"))) for part in found[1].split(b",")] if found else []
+    if sum(span[-1] - span[0] + 1 for span in spans) > MOST_FOUND:
+        raise ValueError("an answer to SEARCH of impossible size")
+    return b" ".join(b"%d" % number for span in spans for number in range(span[0], span[-1] + 1))
+
+
+def _in_utf7(said: Any) -> Any:
+    """A line, or the beginning of one and the literal in it. What is not even UTF-8 stays, and is never asked for."""
+    try:
+        if isinstance(said, bytes):
+            return encode(said.decode("utf-8"))
+        literal = encode(said[1].decode("utf-8"))
+        return _SIZE.sub(b"{%d}" % len(literal), encode(said[0].decode("utf-8"))), literal
+    except UnicodeDecodeError:
+        return said
+
+
+def fingerprint(sock: socket.socket) -> str:
+    """SHA-256 of the server's certificate in hexadecimal; "" without TLS."""
+    certificate = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+    return hashlib.sha256(certificate).hexdigest() if certificate else ""
 
 
 def _keep_alive(sock: socket.socket) -> None:
