@@ -70,7 +70,8 @@ def install(entries: Iterable[Rule], folder: str, standing: Standing) -> tuple[S
     """The steps after which these entries are filed away; none where all stands as it should."""
     entries = tuple(entries)
     theirs = _theirs(standing)
-    ours = Put(OURS, sieve.script(entries, folder))
+    mark = sieve.FLAGS in standing.extensions
+    ours = Put(OURS, sieve.script(entries, folder, mark=mark))
     if theirs is None:
         steps: tuple[Step, ...] = (ours, Activate(OURS))
     elif OURS in _includes(standing.scripts[theirs]):  # the owner has done it by hand
@@ -78,7 +79,8 @@ def install(entries: Iterable[Rule], folder: str, standing: Standing) -> tuple[S
     elif "include" in standing.extensions:
         steps = (ours, Put(FIRST, sieve.wrapper(OURS, theirs)), Activate(FIRST))
     else:
-        steps = (Put(theirs, sieve.with_block(standing.scripts[theirs], sieve.block(entries, folder))),)
+        block = sieve.block(entries, folder, mark=mark)
+        steps = (Put(theirs, sieve.with_block(standing.scripts[theirs], block, mark=mark)),)
     return tuple(step for step in steps if not _done(step, standing))
 
 
