@@ -98,6 +98,16 @@ def without_block(theirs: str) -> str:
     return _BLOCK.sub("", re.sub(rf"^require [^\n]* {re.escape(_OURS)}\n", "", theirs, flags=re.MULTILINE), count=1)
 
 
+def others(text: str, ours: str) -> str:
+    """What of a script that stands under a name of ours others have written; "" where it is ours alone."""
+    include = f"include :personal {_quoted(ours)};\n"
+    rest = without_block(text).replace(include, "")
+    commands = _REQUIRE.sub("", rest).strip()
+    if BEGIN in text and not re.sub(r'include :personal "(?:[^"\\]|\\.)*";', "", commands, count=1).strip():
+        return ""
+    return rest if commands else ""
+
+
 def _require(*, mark: bool) -> str:
     return f"require {json.dumps((*EXTENSIONS, *((FLAGS,) if mark else ())))};"
 
