@@ -188,7 +188,8 @@ def _phone(config: Config) -> Iterator[PhoneSource]:
 
 def _mailbox(section: MailSource, state: Path, environ: Mapping[str, str]) -> Job:
     source = mailbox(section, *_login(section, state, environ))
-    return Job(section.name, section.every, source, None, section, source.listener, _rule(section, state, environ))
+    rule = _rule(section, source, state, environ)
+    return Job(section.name, section.every, source, None, section, source.listener, rule)
 
 
 def mailbox(section: MailSource, password: Callable[[], str], renewed: Callable[[], str] | None = None) -> "Mailbox":
@@ -208,6 +209,7 @@ def mailbox(section: MailSource, password: Callable[[], str], renewed: Callable[
         token=section.secret.token,
         renewed=renewed,
         reader=reader(section),
+        filed=section.sieve.folder if section.sieve else None,
     )
 
 
@@ -236,13 +238,20 @@ def account(section: MailSource, microsoft: Microsoft, state: Path, environ: Map
     return Account(registration, Tokens(section.name, state, environ))
 
 
-def _rule(section: MailSource, state: Path, environ: Mapping[str, str]) -> KeptRule | None:
-    if section.sieve is None:
+def _rule(section: MailSource, source: "Mailbox", state: Path, environ: Mapping[str, str]) -> KeptRule | None:
+    if (kept := section.sieve) is None:
         return None
     from nocontactd.sources.managesieve import scripts
 
     server, password = sieve_server(section, state, environ)
-    return KeptRule(section.name, section.sieve.folder, lambda: scripts(server, password), time.monotonic)
+    folder: Callable[[], str] = lambda: source.placed(kept.folder)  # noqa: E731  # one line for one thought
+    return KeptRule(section.name, folder, lambda: scripts(server, password), time.monotonic)
+
+
+def rule_folder(section: MailSource, folder: str, state: Path, environ: Mapping[str, str]) -> str:
+    """The folder that a rule files to, as the server of this mailbox names it in full. SourceError, CredentialError."""
+    with closing(mailbox(section, *_login(section, state, environ))) as source:
+        return source.placed(folder)
 
 
 def sieve_server(

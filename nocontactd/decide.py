@@ -19,6 +19,7 @@ from nocontactd.model import (
     Kind,
     MessageRef,
     Note,
+    PutBack,
     Rule,
     Seal,
     Steps,
@@ -215,12 +216,14 @@ def _name_field(author: Author) -> str:
 def plan(envelopes: Iterable[Envelope], policy: Policy, taken: Set[MessageRef]) -> Steps:
     """What one pass is to do. What is taken already is left to its receipt.
 
-    New arrivals are never refused; a sweep above the limit is, whole.
+    New arrivals are never refused; a sweep above the limit is, whole. What our own rule on the server
+    filed goes back to the inbox if it may pass; where no author at all could be read, in doubt, it stays.
     """
     arrivals: list[Seal] = []
     sweep: list[Seal] = []
     notes: list[Note] = []
     relays: list[Envelope] = []
+    put_backs: list[PutBack] = []
     for envelope in envelopes:
         if envelope.ref in taken:
             continue
@@ -232,6 +235,8 @@ def plan(envelopes: Iterable[Envelope], policy: Policy, taken: Set[MessageRef]) 
             notes.append(Note(envelope, verdict))
         if envelope.relay:
             relays.append(envelope)
+        if envelope.filed and envelope.authors:
+            put_backs.append(PutBack(envelope))
     too_many = TooMany(len(sweep), policy.max_sweep) if len(sweep) > policy.max_sweep else None
     seals = arrivals if too_many else arrivals + sweep
-    return Steps(tuple(seals), tuple(notes), tuple(relays), too_many)
+    return Steps(tuple(seals), tuple(notes), tuple(relays), too_many, tuple(put_backs))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from nocontactd.errors import UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal, Written
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, PutBack, Receipt, Removal, Written
 from nocontactd.ports import Relay, Source
 
 
@@ -39,6 +39,10 @@ class Interruptible:
 
     def remove(self, receipts: Sequence[Receipt]) -> Removal:
         return self._source.remove(receipts)
+
+    def put_back(self, steps: Sequence[PutBack]) -> frozenset[MessageRef]:
+        self._go_on()
+        return self._source.put_back(steps)
 
     def close(self) -> None:
         self._source.close()

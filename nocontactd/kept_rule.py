@@ -6,7 +6,7 @@ A convenience, never a condition: whatever goes wrong here, the mailbox is looke
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 
-from nocontactd import server_rule, sieve
+from nocontactd import server_rule
 from nocontactd.errors import NocontactError
 from nocontactd.model import Rule
 from nocontactd.ports import Scripts
@@ -23,14 +23,14 @@ class KeptRule:
     def __init__(
         self,
         source: str,
-        folder: str,
+        folder: Callable[[], str],
         scripts: Callable[[], AbstractContextManager[Scripts]],
         monotonic: Callable[[], float],
     ) -> None:
         self._source, self._folder = source, folder
         self._scripts, self._monotonic = scripts, monotonic
-        self._tried: str | None = None
-        """The script that was to stand there when it was looked at last."""
+        self._tried: tuple[Rule, ...] | None = None
+        """The entries whose rule was to stand there when it was looked at last."""
         self._stands = False
         self._due = monotonic()
         self._problems: tuple[NocontactError, ...] = ()
@@ -38,11 +38,10 @@ class KeptRule:
     def keep(self, entries: Iterable[Rule]) -> tuple[NocontactError, ...]:
         """See that the rule for these entries is in force; what is wrong with it. Asks the server now and then."""
         entries = tuple(entries)
-        wanted = sieve.script(entries, self._folder)
-        if wanted == self._tried and self._monotonic() < self._due:
+        if entries == self._tried and self._monotonic() < self._due:
             return self._problems
-        known = wanted == self._tried and self._stands
-        self._tried, self._stands, self._due = wanted, False, self._monotonic() + RETRY
+        known = entries == self._tried and self._stands
+        self._tried, self._stands, self._due = entries, False, self._monotonic() + RETRY
         try:
             self._problems = self._put(entries, known=known)
             self._stands, self._due = True, self._monotonic() + CHECK
@@ -52,11 +51,12 @@ class KeptRule:
         return self._problems
 
     def _put(self, entries: tuple[Rule, ...], *, known: bool) -> tuple[NocontactError, ...]:
+        folder = self._folder()
         with self._scripts() as there:
             standing = there.standing()
             if lacking := server_rule.missing(standing):
                 return (server_rule.lacks(self._source, lacking),)
-            steps = server_rule.install(entries, self._folder, standing)
+            steps = server_rule.install(entries, folder, standing)
             there.carry_out(steps)
         if not (known and steps):
             return ()

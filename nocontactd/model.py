@@ -101,6 +101,8 @@ class Envelope:
     authentication: Authentication | None = None
     """None where the owner's provider said nothing, or is not known by its `authserv_id`."""
     notice: Notice | None = None
+    filed: bool = False
+    """It stands where our own rule on the server files to, and bears the mark that only this rule sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class PutBack:
+    """Step: move this message, which our rule on the server filed by mistake, to the inbox as it is."""
+
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
 class TooMany:
     """A sweep that would take more than the owner allowed. Nothing of it is done."""
 
@@ -231,6 +240,7 @@ class Steps:
     notes: tuple[Note, ...]
     relays: tuple[Envelope, ...]
     too_many: TooMany | None = None
+    put_backs: tuple[PutBack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

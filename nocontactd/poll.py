@@ -7,14 +7,17 @@ on, each message is still at the source, or in the archive, or in both:
     after 1 to 4   nothing has happened, and the next pass begins anew
     after 5        in both; `_settle` takes the receipt up, or it is sealed again and folded later
     after 6 to 8   `_settle` removes what is left of it, whether a scan still shows it or not
+
+Nobody else's message is touched but one that our own rule on the server filed by mistake: `_put_back`
+moves it to the inbox. Whatever is in doubt about it, it stays in that folder, and a look says so.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from nocontactd.decide import Policy, decide, plan
-from nocontactd.errors import NocontactError, SealError, SourceError, UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, Receipt, Report, Seal, Steps
+from nocontactd.errors import CredentialError, NocontactError, SealError, SourceError, UnreachableError
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, PutBack, Receipt, Report, Seal, Steps
 from nocontactd.ports import Ledger, Relay, Sealer, Source
 from nocontactd.relay import pass_on
 
@@ -54,8 +57,10 @@ def poll(
     except SealError as problem:  # the archive is full or gone: other people's texts still go on
         problems.append(problem)
         unsealed |= {step.envelope.ref for step in steps.notes}
+    left, failures = _put_back([step for step in steps.put_backs if step.envelope.ref not in unsealed], source)
+    problems += failures
     waiting = pass_on(steps.relays, relay, ledger, now) if relay else []
-    stuck = {ref.folder for ref in unsealed} | ({""} if waiting else set())
+    stuck = {ref.folder for ref in unsealed | left} | ({""} if waiting else set())
     ledger.advance(source.name, _advanced(looks, cursors, stuck, steps, policy.digest))
     return Report(source.name, tuple(looks), len(steps.seals), (*problems, *waiting, *_unlooked(source, looks, steps)))
 
@@ -118,6 +123,15 @@ def _remove(receipts: Sequence[Receipt], source: Source, ledger: Ledger) -> list
         problems += removal.problems
         receipts = removal.moved
     return problems
+
+
+def _put_back(steps: Sequence[PutBack], source: Source) -> tuple[set[MessageRef], list[Exception]]:
+    """What our rule filed and may pass goes to the inbox; what did not go, and why."""
+    refs = {step.envelope.ref for step in steps}
+    try:
+        return refs - source.put_back(steps) if steps else refs, []
+    except (SourceError, CredentialError) as problem:
+        return refs, [problem]
 
 
 def _note(steps: Steps, sealer: Sealer, ledger: Ledger) -> None:

@@ -9,7 +9,19 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from nocontactd.model import Cursor, Envelope, Intent, Look, MessageRef, Original, Receipt, Removal, Verdict, Written
+from nocontactd.model import (
+    Cursor,
+    Envelope,
+    Intent,
+    Look,
+    MessageRef,
+    Original,
+    PutBack,
+    Receipt,
+    Removal,
+    Verdict,
+    Written,
+)
 from nocontactd.server_rule import Standing, Step
 from nocontactd.signatures import Examined
 
@@ -49,6 +61,14 @@ class Source(Protocol):
         """Take these messages, and no other, out of the source, and ask it again.
 
         Idempotent: what is gone already is gone. Never raises for a single message.
+        """
+        ...
+
+    def put_back(self, steps: Sequence[PutBack]) -> frozenset[MessageRef]:
+        """Move these messages, and no other, to the inbox, flags and dates kept, without the rule's mark.
+
+        Which of them are no longer where they were. Idempotent, and it may leave any of them where it
+        is: it is then tried again. SourceError: those of its folder that had not gone yet are still there.
         """
         ...
 

@@ -2,11 +2,13 @@
 
 With `include` (RFC 6609) a small script runs ours and then the owner's; without it our block
 stands, marked, at the top of the owner's script. Either way an undo leaves what was there before.
+What others have written into a script of ours, or under its name, is kept as a script of its own.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, count
 
 from nocontactd import sieve
 from nocontactd.errors import NocontactError
@@ -15,6 +17,8 @@ from nocontactd.model import Rule
 OURS = "nocontact"
 FIRST = "nocontact-first"
 """The script that includes ours, then the owner's; active in place of the owner's."""
+KEPT = "nocontact-own"
+"""What stood under one of these names and was not ours."""
 _INCLUDED = re.compile(r'^include :personal "((?:[^"\\]|\\.)*)";$', re.MULTILINE)
 
 
@@ -69,39 +73,58 @@ def lacks(source: str, extensions: Iterable[str]) -> NocontactError:
 def install(entries: Iterable[Rule], folder: str, standing: Standing) -> tuple[Step, ...]:
     """The steps after which these entries are filed away; none where all stands as it should."""
     entries = tuple(entries)
+    kept, standing = _set_aside(standing)
     theirs = _theirs(standing)
-    ours = Put(OURS, sieve.script(entries, folder))
+    mark = sieve.FLAGS in standing.extensions
+    ours = Put(OURS, sieve.script(entries, folder, mark=mark))
     if theirs is None:
         steps: tuple[Step, ...] = (ours, Activate(OURS))
     elif OURS in _includes(standing.scripts[theirs]):  # the owner has done it by hand
-        steps = (ours,)
+        steps = (ours, Activate(theirs))
     elif "include" in standing.extensions:
         steps = (ours, Put(FIRST, sieve.wrapper(OURS, theirs)), Activate(FIRST))
     else:
-        steps = (Put(theirs, sieve.with_block(standing.scripts[theirs], sieve.block(entries, folder))),)
-    return tuple(step for step in steps if not _done(step, standing))
+        block = sieve.block(entries, folder, mark=mark)
+        steps = (Put(theirs, sieve.with_block(standing.scripts[theirs], block, mark=mark)),)
+    return (*kept, *(step for step in steps if not _done(step, standing)))
 
 
 def remove(standing: Standing) -> tuple[Step, ...]:
     """The steps after which nothing of ours is left, and the owner's script runs as before."""
+    kept, standing = _set_aside(standing)
     theirs = _theirs(standing)
     text = standing.scripts[theirs] if theirs else ""
-    steps: list[Step] = []
+    steps = [*kept]
     if theirs and (bare := sieve.without_block(text)) != text:
         steps.append(Put(theirs, bare))
-    if standing.active in {OURS, FIRST}:
+    if standing.active in {OURS, FIRST} or kept:
         steps.append(Activate(theirs))
-    wanted = _includes(text)
+    wanted = (theirs, *_includes(text))
     steps += [Delete(name) for name in (FIRST, OURS) if name in standing.scripts and name not in wanted]
     return tuple(steps)
 
 
 def _theirs(standing: Standing) -> str | None:
     """The owner's own script, run by itself or through ours."""
-    if standing.active == FIRST:
-        included = _includes(standing.scripts.get(FIRST, ""))
-        return next((name for name in included if name != OURS and name in standing.scripts), None)
-    return None if standing.active == OURS else standing.active
+    if standing.active not in {OURS, FIRST} or sieve.others(standing.scripts[standing.active], OURS):
+        return standing.active
+    included = _includes(standing.scripts[standing.active])
+    return next((name for name in included if name != OURS and name in standing.scripts), None)
+
+
+def _set_aside(standing: Standing) -> tuple[tuple[Step, ...], Standing]:
+    """Keep what others have written under our names: the steps, and how things stand then."""
+    steps: list[Step] = []
+    for name in (OURS, FIRST) if "include" in standing.extensions else ():  # else our block goes into it
+        own = sieve.others(standing.scripts.get(name, ""), OURS)
+        if not own:
+            continue
+        names = chain([KEPT], (f"{KEPT}-{number}" for number in count(2)))
+        free = next(each for each in names if standing.scripts.get(each, own) == own)
+        steps += [Put(free, own)] if free not in standing.scripts else []
+        active = free if standing.active == name else standing.active
+        standing = replace(standing, active=active, scripts={**standing.scripts, free: own})
+    return tuple(steps), standing
 
 
 def _includes(text: str) -> tuple[str, ...]:

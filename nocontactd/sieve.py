@@ -16,36 +16,65 @@ EXTENSIONS = ("envelope", "fileinto", "mailbox")
 """What a server must know (RFC 5228, 4.1 and 5.4; RFC 5490, 3.2)."""
 BEGIN = "# nocontactd: begin. Made from the block list; edits in here are overwritten."
 END = "# nocontactd: end."
+FLAGS = "imap4flags"
+"""The extension by which the rule marks what it files (RFC 5232); a server may lack it."""
+MARK = "nocontact-filed"
+"""The keyword of a message that the rule has filed by its header, so that nothing else is ever taken for it."""
 
 _ADDRESS_FIELDS = ("from", "sender", "reply-to", "resent-from", "resent-sender", "resent-reply-to")
 """Fields that the address test takes; servers refuse a script that names others."""
+_MOVED = (
+    f"{x}{was}-{who}"
+    for x in ("", "x-")
+    for was in ("original", "orig", "old", "real")
+    for who in ("from", "sender", "author", "reply-to", "return-path")
+)
 _TEXT_FIELDS = (
-    *("author", "original-from", "original-sender"),
-    *("x-original-from", "x-original-sender", "x-original-author", "x-original-reply-to"),
-    *("x-original-mail-from", "x-original-mailfrom", "x-orig-from", "x-orig-sender", "x-google-original-from"),
-    *("x-mailfrom", "old-return-path"),
+    *("return-path", "mail-reply-to", "author", "x-sender", "x-mailfrom"),
+    *("envelope-from", "envelope-sender", "x-envelope-from", "x-envelope-sender"),
+    *("original-mail-from", "x-original-mail-from", "x-original-mailfrom", "x-original-envelope-from"),
+    *("x-google-original-from", *_MOVED),
 )
 """Of other fields Sieve reads the text only (RFC 5228, 5.1 against 5.7)."""
-_REQUIRED = f"require {json.dumps(EXTENSIONS)};"
-_MARK = "# nocontactd"
+_LARGEST = 900_000
+"""Octets of a script: many servers take 1 MiB. A longer one tests fewer fields."""
+_OURS = "# nocontactd"
+_NOBODY = "# no address and no domain is listed\n"
 _PIECE = 200
 """Strings in one list: some servers bound it."""
 _BLOCK = re.compile(rf"^{re.escape(BEGIN)}$.*?^{re.escape(END)}\n?", re.DOTALL | re.MULTILINE)
 _REQUIRE = re.compile(r"(?:\s|#[^\n]*\n|/\*.*?\*/)*require\s*(?:\[[^\]]*\]|\"[^\"]*\")\s*;[^\S\n]*\n?", re.DOTALL)
 
 
-def script(entries: Iterable[Rule], folder: str) -> str:
-    """A whole script that files everything of these entries into a folder and stops there."""
-    return f"{_REQUIRED}\n{block(entries, folder)}"
+def script(entries: Iterable[Rule], folder: str, *, mark: bool = True) -> str:
+    """A whole script that files everything of these entries into a folder and stops there.
+
+    `mark`: by a keyword, so that what was filed by mistake can be put back; not every server can.
+    """
+    return f"{_require(mark=mark)}\n{block(entries, folder, mark=mark)}"
 
 
-def block(entries: Iterable[Rule], folder: str) -> str:
+def block(entries: Iterable[Rule], folder: str, *, mark: bool = True) -> str:
     """The rule between its marks, without its `require`, for a script that has others."""
-    tests = list(_tests(tuple(entries)))
-    if not tests:
-        return f"{BEGIN}\n# no address and no domain is listed\n{END}\n"
+    entries = tuple(entries)
+    whole = _block(entries, folder, mark=mark, thorough=True)
+    return whole if len(whole.encode()) <= _LARGEST else _block(entries, folder, mark=mark, thorough=False)
+
+
+def _block(entries: Sequence[Rule], folder: str, *, mark: bool, thorough: bool) -> str:
+    """By the header first. Only what the server alone can see of the envelope is filed without a mark: it stays."""
+    strings = _Strings(entries)
+    header = [*strings.address_tests(), *(strings.text_tests() if thorough else ())]
+    flags = f":flags {_quoted(MARK)} " if mark else ""
+    rules = _rule(header, f"{flags}{_quoted(folder)}")
+    if thorough:
+        rules += _rule(list(strings.envelope_tests()), _quoted(folder))
+    return f"{BEGIN}\n{rules or _NOBODY}{END}\n"
+
+
+def _rule(tests: Sequence[str], where: str) -> str:
     anyof = ",\n    ".join(tests)
-    return f"{BEGIN}\nif anyof (\n    {anyof}\n) {{\n    fileinto :create {_quoted(folder)};\n    stop;\n}}\n{END}\n"
+    return f"if anyof (\n    {anyof}\n) {{\n    fileinto :create {where};\n    stop;\n}}\n" if tests else ""
 
 
 def wrapper(ours: str, theirs: str | None) -> str:
@@ -54,39 +83,73 @@ def wrapper(ours: str, theirs: str | None) -> str:
     return f'require ["include"];\n{BEGIN}\ninclude :personal {_quoted(ours)};\n{END}\n{then}'
 
 
-def with_block(theirs: str, ours: str) -> str:
+def with_block(theirs: str, ours: str, *, mark: bool = True) -> str:
     """The owner's script with our block in it once, before every other action; the rest is left as it is."""
     bare = without_block(theirs)
     end = 0
     while match := _REQUIRE.match(bare, end):  # all `require` come first (RFC 5228, 3.2)
         end = match.end()
     head = bare[:end] + ("" if not end or bare[:end].endswith("\n") else "\n")
-    return f"{head}{_REQUIRED} {_MARK}\n{ours}{bare[end:]}"
+    return f"{head}{_require(mark=mark)} {_OURS}\n{ours}{bare[end:]}"
 
 
 def without_block(theirs: str) -> str:
     """The owner's script as it was before `with_block`."""
-    return _BLOCK.sub("", re.sub(rf"^require [^\n]* {re.escape(_MARK)}\n", "", theirs, flags=re.MULTILINE), count=1)
+    return _BLOCK.sub("", re.sub(rf"^require [^\n]* {re.escape(_OURS)}\n", "", theirs, flags=re.MULTILINE), count=1)
 
 
-def _tests(entries: Sequence[Rule]) -> Iterator[str]:
-    exact = sorted({form for each in entries if each.kind is Kind.ADDRESS for form in _spellings(each.entry)})
-    hosts = sorted({domain(each.entry.strip().lstrip("@")) for each in entries if each.kind is Kind.DOMAIN} - {""})
-    tagged = [f"{_literal(local)}+*@{_literal(host)}" for local, _, host in (a.rpartition("@") for a in exact)]
-    below = [f"*.{_literal(host)}" for host in hosts]
-    for field_test in (f"address {{}} {_list(_ADDRESS_FIELDS)} ", 'envelope {} "from" '):
+def others(text: str, ours: str) -> str:
+    """What of a script that stands under a name of ours others have written; "" where it is ours alone."""
+    include = f"include :personal {_quoted(ours)};\n"
+    rest = without_block(text).replace(include, "")
+    commands = _REQUIRE.sub("", rest).strip()
+    if BEGIN in text and not re.sub(r'include :personal "(?:[^"\\]|\\.)*";', "", commands, count=1).strip():
+        return ""
+    return rest if commands else ""
+
+
+def _require(*, mark: bool) -> str:
+    return f"require {json.dumps((*EXTENSIONS, *((FLAGS,) if mark else ())))};"
+
+
+class _Strings:
+    """What is compared with: whole addresses, `+tag` or not, and whole labels of domains."""
+
+    def __init__(self, entries: Iterable[Rule]) -> None:
+        entries = tuple(entries)
+        self._exact = sorted({form for each in entries if each.kind is Kind.ADDRESS for form in _spellings(each.entry)})
+        hosts = {domain(each.entry.strip().lstrip("@")) for each in entries if each.kind is Kind.DOMAIN}
+        self._hosts = sorted(host for host in hosts if host and _printable(host))
+        parts = [address.rpartition("@") for address in self._exact]
+        self._tagged = [f"{_literal(local)}+*@{_literal(host)}" for local, _, host in parts]
+
+    def address_tests(self) -> Iterator[str]:
+        """On the fields that hold addresses and nothing else."""
+        yield from self._parted(f"address {{}} {_list(_ADDRESS_FIELDS)} ")
+
+    def envelope_tests(self) -> Iterator[str]:
+        """On whom the sending server named as sender (RFC 5228, 5.4)."""
+        yield from self._parted('envelope {} "from" ')
+
+    def text_tests(self) -> Iterator[str]:
+        """On fields of which Sieve knows no structure: all there is, or the address in angle brackets at the end."""
+        patterns = [f"*<{_literal(each)}>" for each in self._exact] + [f"*<{each}>" for each in self._tagged]
+        hosts = [f"{below}{_literal(host)}" for host in self._hosts for below in ("", "*.")]
+        patterns += [f"*@{host}{end}" for host in hosts for end in ("", ">")]
+        for match, strings in ((":is", self._exact), (":matches", patterns)):
+            for piece in _pieces(strings):
+                yield f"header {match} {_list(_TEXT_FIELDS)} {_list(piece)}"
+
+    def _parted(self, test: str) -> Iterator[str]:
+        below = [f"*.{_literal(host)}" for host in self._hosts]
         for part, match, strings in (
-            (":all", ":is", exact),
-            (":all", ":matches", tagged),
-            (":domain", ":is", hosts),
+            (":all", ":is", self._exact),
+            (":all", ":matches", self._tagged),
+            (":domain", ":is", self._hosts),
             (":domain", ":matches", below),
         ):
             for piece in _pieces(strings):
-                yield field_test.format(f"{part} {match}") + _list(piece)
-    for piece in _pieces([form for each in exact for form in (each, f"<{each}>")]):
-        yield f"header :is {_list(_TEXT_FIELDS)} {_list(piece)}"
-    for piece in _pieces([f"* <{_literal(each)}>" for each in exact]):
-        yield f"header :matches {_list(_TEXT_FIELDS)} {_list(piece)}"
+                yield test.format(f"{part} {match}") + _list(piece)
 
 
 def _spellings(entry: str) -> Iterator[str]:

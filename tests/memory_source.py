@@ -12,8 +12,21 @@ from datetime import UTC, datetime
 from nocontactd.errors import SourceError
 from nocontactd.headers import addresses
 from nocontactd.headers import field as header_field
-from nocontactd.model import Channel, Cursor, Envelope, Look, MessageRef, Original, Part, Receipt, Removal, Written
+from nocontactd.model import (
+    Channel,
+    Cursor,
+    Envelope,
+    Look,
+    MessageRef,
+    Original,
+    Part,
+    PutBack,
+    Receipt,
+    Removal,
+    Written,
+)
 from nocontactd.reading import Reader
+from nocontactd.sieve import MARK
 
 ARRIVED = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 
@@ -42,6 +55,8 @@ class MemorySource:
     def __init__(self, name: str = "memory", folders: Sequence[str] = ("INBOX",), trash: str | None = None) -> None:
         self.name = name
         self.trash = trash
+        self.filed = "nocontact"
+        """The folder of our rule on the server, if there is one."""
         self.sent = "Sent"
         """The folder of the owner's own messages, if there is one; it is never scanned."""
         self.folders = {folder: MemoryFolder(1000 + n) for n, folder in enumerate([*folders, *filter(None, [trash])])}
@@ -92,7 +107,8 @@ class MemorySource:
             for uid in [uid for uid in place.letters if uid >= first]:
                 ref = MessageRef(self.name, folder, place.uidvalidity, str(uid))
                 envelope = _envelope(ref, place.letters[uid])
-                yield replace(envelope, arrival=known is not None and uid >= known)
+                filed = folder == self.filed and MARK in place.letters[uid].flags
+                yield replace(envelope, arrival=known is not None and uid >= known, filed=filed)
             yield look
 
     def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
@@ -134,6 +150,19 @@ class MemorySource:
             else:
                 gone.append(receipt)
         return Removal(tuple(gone), tuple(moved))
+
+    def put_back(self, steps: Sequence[PutBack]) -> frozenset[MessageRef]:
+        """See ports.Source."""
+        self._up()
+        if self.filed in self.broken:
+            raise SourceError(f"{self.name}: what was filed by mistake was not put back: it is broken")
+        refs = [step.envelope.ref for step in steps]
+        for ref in refs:
+            letter = self._letter(ref)
+            if letter is not None and MARK in letter.flags:
+                self.vanish(ref)
+                self.put(letter.octets, flags=tuple(letter.flags - {MARK}), arrived=letter.arrived)
+        return frozenset(ref for ref in refs if self._letter(ref) is None)
 
     def close(self) -> None:
         """See ports.Source."""

@@ -3,7 +3,6 @@
 import fcntl
 import io
 import os
-import resource
 import shutil
 import stat
 import subprocess

@@ -39,7 +39,7 @@ class Kept:
         self.at = 0.0
         self.sessions = 0
         self._there, self._password = there, password
-        self.rule = KeptRule("home", "nocontact", self._scripts, lambda: self.at)
+        self.rule = KeptRule("home", lambda: "nocontact", self._scripts, lambda: self.at)
 
     def _scripts(self) -> object:
         self.sessions += 1

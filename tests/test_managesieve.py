@@ -1,12 +1,10 @@
 """The rule on a real server: Dovecot with Pigeonhole, ManageSieve and delivery over LMTP."""
 
 import imaplib
-import json
 import smtplib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -117,24 +115,6 @@ def test_without_include_our_block_stands_in_the_owners_script_and_goes_again(th
         with scripts(there, lambda: plain.password) as session:
             session.carry_out(server_rule.remove(session.standing()))
         assert standing(plain, there) == before
-
-
-def test_of_the_corpus_nothing_that_must_pass_is_filed_away(server: Dovecot, there: SieveServer) -> None:
-    lines = (Path(__file__).parent / "corpus" / "mail.jsonl").read_text("utf-8").splitlines()
-    cases = [case for case in map(json.loads, lines) if case["expected"] == "pass"]
-    for listed in sorted({case["listed"] for case in cases}):
-        mine = replace(there, user=f"corpus{next(_number)}@home.example")
-        install(server, mine, listed)
-        raw = [case["raw_message"].encode("latin-1") for case in cases if case["listed"] == listed]
-        deliver(server, mine.user, *raw)
-        assert subjects(server, mine.user, "nocontact") == []
-        assert len(subjects(server, mine.user, "INBOX")) == len(raw) > 0
-
-
-def test_a_thousand_entries_are_taken(server: Dovecot, there: SieveServer) -> None:
-    install(server, there, *(f"person{n}@abuser.example" for n in range(1000)))
-    deliver(server, there.user, letter("hello", "From: person999@abuser.example"))
-    assert subjects(server, there.user, "nocontact") == ["hello"]
 
 
 def test_it_is_encrypted_and_the_certificate_is_verified(

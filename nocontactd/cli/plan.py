@@ -93,7 +93,9 @@ def _lines(steps: Steps, most: int, counts: bool) -> Iterator[str]:
         yield f"{some(len(steps.seals))} of listed people stand here" + (f"; max_per_pass is {most}" if counts else "")
     if steps.notes:
         yield f"{some(len(steps.notes))} perhaps of listed people would stay, with a sealed note"
-    if not steps.seals and not steps.notes:
+    if steps.put_backs:
+        yield f"{some(len(steps.put_backs))} that the rule on the server filed by mistake would go back to the inbox"
+    if not steps.seals and not steps.notes and not steps.put_backs:
         yield "nothing would be sealed, nothing changed"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nocontactd import gmail, server_rule, sieve
-from nocontactd.assemble import sieve_server
+from nocontactd.assemble import rule_folder, sieve_server
 from nocontactd.cli import UsageError, situation
 from nocontactd.config import Config, MailSource
 from nocontactd.review.visible import visible
@@ -72,7 +72,8 @@ def _there(config: Config, source: MailSource, state: Path, args: Namespace) -> 
     from nocontactd.sources.managesieve import scripts
 
     server, secret = sieve_server(source, state, os.environ)
-    folder = source.sieve.folder if source.sieve else args.folder
+    named = source.sieve.folder if source.sieve else args.folder
+    folder = "" if args.undo else rule_folder(source, named, state, os.environ)
     with scripts(server, secret) as there:
         standing = there.standing()
         if args.undo:

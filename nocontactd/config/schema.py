@@ -125,6 +125,10 @@ def _mail(fields: Fields, folder: Path) -> tuple[MailSource, Fields]:
     for folder_name in set(source.folders or ()) & set(source.never_touch):
         if folder_name:
             fields.wrong("never_touch", "a folder under `never_touch` stands under `folders` too")
+    if source.sieve and source.sieve.folder in source.never_touch:
+        fields.wrong(
+            "never_touch", "the rule under `sieve` files to a folder under `never_touch`: nothing would seal it"
+        )
     return source, fields
 
 
@@ -138,7 +142,17 @@ def _sieve(mailbox: Fields, host: str, security: str) -> Sieve | None:
     if said == "none" and there and not loopback(there):
         fields.wrong("security", "`none` is allowed to this machine only; use starttls or tls")
     usual = Sieve(there, security=said)
-    return replace(usual, port=fields.number("port", 65535) or usual.port, folder=fields.text("folder") or usual.folder)
+    return replace(
+        usual,
+        port=fields.number("port", 65535) or usual.port,
+        folder=fields.text("folder", _rule_folder) or usual.folder,
+    )
+
+
+def _rule_folder(name: str) -> str:
+    if not name.isprintable():
+        return "a folder's name has no control characters"
+    return "the rule cannot file into the inbox: that is what it keeps clear" if name.upper() == "INBOX" else ""
 
 
 def _folders(fields: Fields) -> tuple[str, ...] | None:

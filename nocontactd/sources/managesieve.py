@@ -1,7 +1,8 @@
 """A server's Sieve scripts over ManageSieve (RFC 5804): encrypted and verified, or not at all.
 
 sievelib speaks the protocol; here are the certificate check, the limits and the translation of
-what goes wrong. No answer of the server is repeated: it may quote a script.
+what goes wrong. No answer of the server is repeated: it may quote a script. What is not as it was
+when the steps were planned is not written over.
 """
 
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 from sievelib.managesieve import Client, Error
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
-from nocontactd.server_rule import Activate, Delete, Put, Standing, Step
+from nocontactd.server_rule import FIRST, OURS, Activate, Delete, Put, Standing, Step
 
 PORT = 4190
 PATIENCE = 30.0
@@ -45,33 +46,68 @@ class Scripts:
     def __init__(self, client: "_Client", source: str) -> None:
         self._client = client
         self._source = source
+        self._shown: Standing | None = None
+        """What steps are planned by."""
 
     def standing(self) -> Standing:
         """Everything that is there."""
         with _answering(self._source):
-            active, others = _listed(self._client.listscripts())
-            names = [*others, *([active] if active else [])]
-            scripts = {name: text for name in names if (text := self._client.getscript(name)) is not None}
-            return Standing(active, scripts, frozenset(self._client.get_sieve_capabilities()))
+            active, names = self._client.listed()
+            texts = {name: text for name in names if (text := self._client.getscript(name)) is not None}
+            if active is not None and active not in texts:
+                raise Error("the script that runs cannot be read")
+            self._shown = Standing(active, texts, frozenset(self._client.get_sieve_capabilities()))
+            return self._shown
 
     def carry_out(self, steps: Iterable[Step]) -> None:
-        """One step after the other; SourceError at the first that the server refuses."""
+        """One step after the other; SourceError at the first that the server refuses, or that has no room."""
+        steps = tuple(steps)
+        with _answering(self._source):
+            room = all(self._room(step) for step in steps)
+        if not room:
+            raise SourceError(
+                f"{self._source}: the server has no room for the rule; no script was changed",
+                "delete scripts that are not needed, or ask the provider for more room",
+            )
         for step in steps:
             with _answering(self._source):
-                done = self._one(step)
+                stands, done = self._as_shown(step), False
+                done = stands and self._one(step)
+            if not stands:
+                raise SourceError(
+                    f"{self._source}: somebody changed a script just now; it was not written over",
+                    "what was done before that stands; try again",
+                )
             if not done:
                 raise SourceError(
                     f"{self._source}: the server refused a script; what was done before it stands",
                     "`nocontact rules sieve --undo` takes it away again",
                 )
 
+    def _room(self, step: Step) -> bool:
+        """Whether the server would take it (RFC 5804, 2.5), asked before anything is done."""
+        return not isinstance(step, Put) or self._client.does(
+            "HAVESPACE", step.name.encode(), max(1, len(_crlf(step.text)))
+        )
+
+    def _as_shown(self, step: Step) -> bool:
+        """Whether what this step takes the place of is still what it was planned by."""
+        if self._shown is None or isinstance(step, Delete):
+            return True
+        if isinstance(step, Activate):
+            return self._client.listed()[0] == self._shown.active
+        if step.name in {OURS, FIRST}:
+            return True
+        _, names = self._client.listed()
+        return (self._client.getscript(step.name) if step.name in names else None) == self._shown.scripts.get(step.name)
+
     def _one(self, step: Step) -> bool:
         if isinstance(step, Put):
-            return bool(self._client.putscript(step.name, step.text))
+            return self._client.does("PUTSCRIPT", step.name.encode(), _literal(step.text))
         if isinstance(step, Activate):
-            return bool(self._client.setactive(step.name or ""))
+            return self._client.does("SETACTIVE", (step.name or "").encode())
         if isinstance(step, Delete):
-            return bool(self._client.deletescript(step.name))
+            return self._client.does("DELETESCRIPT", step.name.encode())
         raise TypeError(step)
 
 
@@ -117,6 +153,30 @@ class _Client(Client):  # type: ignore[misc]  # published without types
                 )
             )
 
+    def does(self, command: str, *arguments: bytes | int) -> bool:
+        """Whether the server did it. Warnings about a script come with an OK, and sievelib leaves them unread."""
+        code, said = self._Client__send_command(command, list(arguments))
+        if code == "OK" and (more := re.search(r"\{(\d+)\+?\}\Z", said or "")):
+            self._Client__read_block(int(more[1]) + 2)
+        return bool(code == "OK")
+
+    def listed(self) -> tuple[str | None, list[str]]:
+        """The name of the script that runs, and all names. sievelib's reading loses those with a quotation mark."""
+        code, _, said = self._Client__send_command("LISTSCRIPTS", withcontent=True)
+        found = [_LISTED.fullmatch(line) for line in said.decode().split("\r\n") if line]
+        if code != "OK" or not all(found):
+            raise Error("no list")
+        names = [(re.sub(r"\\(.)", r"\1", match[1]), bool(match[2])) for match in found if match]
+        return next((name for name, active in names if active), None), [name for name, _ in names]
+
+    def getscript(self, name: str) -> str | None:
+        """Its text, with LF for each line end and the last one as it is; sievelib's takes that away."""
+        code, _, said = self._Client__send_command("GETSCRIPT", [name.encode()], withcontent=True)
+        if code != "OK":
+            return None
+        text = said.decode().replace("\r\n", "\n")
+        return re.sub(r"\\(.)", r"\1", text[1:-2]) if text.startswith('"') else text  # a Sieve script never does
+
     def end(self) -> None:
         with suppress(Error, OSError):
             if self.authenticated:
@@ -133,11 +193,18 @@ class _Client(Client):  # type: ignore[misc]  # published without types
         self.sock = self._context.wrap_socket(self.sock, server_hostname=self._server.host)
 
 
-def _listed(answer: object) -> tuple[str | None, list[str]]:
-    if not isinstance(answer, tuple):
-        raise Error("no list")
-    active, others = answer
-    return active, others
+_LISTED = re.compile(r'"((?:[^"\\]|\\.)*)"( ACTIVE)? *', re.IGNORECASE)
+"""One line of LISTSCRIPTS (RFC 5804, 2.7); a name that comes as a literal is not read, and then nothing is done."""
+
+
+def _crlf(text: str) -> bytes:
+    """As it goes out (RFC 5228, 2.1)."""
+    return re.sub("\r?\n", "\r\n", text).encode()
+
+
+def _literal(text: str) -> bytes:
+    octets = _crlf(text)
+    return b"{%d+}\r\n" % len(octets) + octets
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from tests.peers import missing
 
 USER, PASSWORD = "me@home.example", 'a"secret"of\\many-käräktêrs'
 
+LIBEXEC = ("/usr/lib/dovecot", "/usr/libexec/dovecot")
+
 CONFIG = """\
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -109,9 +111,13 @@ service lmtp {{
 protocol lmtp {{
   mail_plugins = sieve
 }}
+protocol lda {{
+  mail_plugins = sieve
+}}
 {capability}
 plugin {{
   sieve = file:~/sieve;active=~/.dovecot.sieve
+  {sieve_settings}
 }}
 """
 
@@ -129,6 +135,11 @@ class Dovecot:
     password: str = PASSWORD
     host: str = "127.0.0.1"
 
+    def hand_over(self, user: str, octets: bytes, sender: str = "bounce@relay.example") -> None:
+        """Deliver by dovecot-lda, which writes no Return-Path."""
+        command = [_lda(), "-c", f"{self.folder}/dovecot.conf", "-d", user, "-f", sender]
+        subprocess.run(command, input=octets, capture_output=True, check=True)
+
     def log(self) -> str:
         """What it has logged so far."""
         return (self.folder / "log").read_text()
@@ -144,13 +155,14 @@ def dovecot(
     certificate: tuple[Path, Path] | None = None,
     sieve: bool = False,
     sieve_capability: str = "",
+    sieve_settings: str = "",
     password: str = PASSWORD,
     mechanisms: str = "plain login",
 ) -> Iterator[Dovecot]:
     """Start one (0.1 s), and stop it in the end. `capability`: what it says instead of the truth.
 
     `certificate`: PEM files of the certificate and its key; without them there is no TLS.
-    `sieve`: with ManageSieve, and delivery over LMTP by the owner's script.
+    `sieve`: with ManageSieve, and delivery over LMTP and by dovecot-lda by the owner's script.
     """
     program = _program()
     # It serves no mailbox as root, so a root's server runs as nobody, in a folder that nobody can reach.
@@ -178,7 +190,7 @@ def dovecot(
             password=password,
             mechanisms=mechanisms,
             protocols="imap sieve lmtp" if sieve else "imap",
-            sieve=_sieve(server, sieve_capability) if sieve else "",
+            sieve=_sieve(server, sieve_capability, sieve_settings) if sieve else "",
         )
         (server.folder / "dovecot.conf").write_text(settings)
         for path in (server.folder, *server.folder.iterdir()):
@@ -202,12 +214,16 @@ def _running(command: list[str], server: Dovecot, uid: int, gid: int) -> Iterato
         process.wait(10)
 
 
-def _sieve(server: Dovecot, capability: str) -> str:
-    homes = [Path(folder) for folder in ("/usr/lib/dovecot", "/usr/libexec/dovecot")]
-    if not any((home / "managesieve").exists() and (home / "lmtp").exists() for home in homes):
+def _sieve(server: Dovecot, capability: str, settings: str) -> str:
+    if not any((Path(home) / "managesieve").exists() and (Path(home) / "lmtp").exists() for home in LIBEXEC):
         missing("Pigeonhole is not installed (Debian: dovecot-sieve, dovecot-managesieved, dovecot-lmtpd)")
     said = f"protocol sieve {{\n  managesieve_sieve_capability = {capability}\n}}" if capability else ""
-    return SIEVE.format(sieve_port=server.sieve_port, lmtp_port=server.lmtp_port, capability=said)
+    ports = {"sieve_port": server.sieve_port, "lmtp_port": server.lmtp_port}
+    return SIEVE.format(**ports, capability=said, sieve_settings=settings)
+
+
+def _lda() -> str:
+    return next(str(path) for home in LIBEXEC if (path := Path(home) / "dovecot-lda").exists())
 
 
 def _end_with_parent() -> None:

@@ -55,10 +55,14 @@ class Onlooker:
 
     def put(self, octets: bytes, folder: str = "INBOX", flags: str = "", date: str | None = None) -> int:
         """Deliver; the UID."""
-        when = f'"{date}"' if date else None
-        self._do(self._imap.append(_quoted(folder), flags or None, when, octets))  # type: ignore[arg-type]
+        self.append(octets, folder, flags, date)
         self._do(self._imap.select(_quoted(folder), readonly=True))
         return int(self._do(self._imap.uid("SEARCH", "ALL"))[0].split()[-1])
+
+    def append(self, octets: bytes, folder: str = "INBOX", flags: str = "", date: str | None = None) -> None:
+        """Deliver, and ask nothing."""
+        when = f'"{date}"' if date else None
+        self._do(self._imap.append(_quoted(folder), flags or None, when, octets))  # type: ignore[arg-type]
 
     def put_exactly(self, octets: bytes) -> int:
         """Deliver to the inbox these octets and no others, where imaplib mends the ends of lines; the UID."""

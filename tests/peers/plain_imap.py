@@ -319,7 +319,10 @@ class _Talk:
         if arguments.upper().startswith("UID "):
             found = self._wanted(arguments[4:])
         else:
-            found = [uid for uid, mail in mails.items() if arguments.upper() == "ALL" or "\\Deleted" in mail.flags]
+            words = re.split(r" (?=UNDELETED)", arguments.removeprefix("KEYWORD "))
+            flag = words[0] if arguments.startswith("KEYWORD ") else "\\Deleted"
+            found = [uid for uid, mail in mails.items() if arguments.upper() == "ALL" or flag in mail.flags]
+            found = [uid for uid in found if len(words) < 2 or "\\Deleted" not in mails[uid].flags]
         if self._server.rev2:  # its tag is not looked at by anybody
             return f'* ESEARCH (TAG "x") UID{" ALL " if found else ""}{_ranges(found)}\r\n'.encode(), "OK done"
         return f"* SEARCH{''.join(f' {uid}' for uid in found)}\r\n".encode(), "OK done"
@@ -386,6 +389,13 @@ class _Talk:
                 said += b"* %d EXPUNGE\r\n" % (list(self._mails()).index(uid) + 1)
                 del self._mails()[uid]
         return said, "OK done"
+
+    def _uid_copy(self, arguments: str) -> tuple[bytes, str]:
+        uids, _, name = arguments.partition(" ")
+        for uid in self._wanted(uids):
+            mail = self._mails()[uid]
+            self._server.boxes[self._named(name)].put(Mail(mail.octets, set(mail.flags), mail.date))
+        return b"", "OK done"
 
     def _uid_move(self, arguments: str) -> tuple[bytes, str]:
         uids, _, name = arguments.partition(" ")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal, Written
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, PutBack, Receipt, Removal, Written
 from nocontactd.reading import Reader
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
@@ -18,6 +18,7 @@ from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
 from nocontactd.sources.imap.look import BACKLOG, look_through
 from nocontactd.sources.imap.original import open_original
+from nocontactd.sources.imap.putting_back import put_back, with_marks
 from nocontactd.sources.imap.removal import goes_through_trash, take_out
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.sent import written_in
@@ -54,13 +55,15 @@ class Mailbox:
         patience: Patience | None = None,
         reader: Reader = Reader(),  # noqa: B008  # frozen
         backlog: int = BACKLOG,
+        filed: str | None = None,
     ) -> None:
         """`security`: tls, starttls or none (loopback only). `token`: `password` gives an OAuth token,
         and `renewed` another one when the server refused that.
 
         `folders`: those to look at; None: all but Sent and Drafts. `never_touch`: nor those, and
         what lies below them. `reader`: what its messages are read by. `backlog`: with more older
-        messages than this in a folder, only some fields of their headers are read.
+        messages than this in a folder, only some fields of their headers are read. `filed`: where our
+        own rule on the server files to; it is looked at whatever `folders` says.
         """
         self._server = Server(name, host, port, user, security, ca_file, token, patience or Patience())
         self._log_in: Callable[[], Session] = lambda: connect(self._server, password, renewed)
@@ -69,6 +72,8 @@ class Mailbox:
         self._seen = Seen()
         self._contents = Contents(reader)
         self._backlog = backlog
+        self._filed = filed
+        self._prefix: str | None = None
         self._session: Session | None = None
         self._listed: _Listed | None = None
         """As `written` was told just now, for the scan that follows."""
@@ -80,6 +85,7 @@ class Mailbox:
     def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
         """See ports.Source. Folders that fail give a Look with the problem."""
         choices = self._choices()
+        filed = self.placed(self._filed) if self._filed else None
         self._seen.clear()
         unreachable = False
         for choice in choices:
@@ -88,9 +94,10 @@ class Mailbox:
                 if not problem and not unreachable:
                     session = self._connected()
                     known = cursors.get(choice.folder)
-                    yield from look_through(
+                    looked = look_through(
                         session, self.name, choice.folder, known, rules, self._seen, self._contents, self._backlog
                     )
+                    yield from with_marks(session, looked) if choice.folder == filed else looked
                     continue
             except (LostError, RefusedError) as error:
                 problem = error.message
@@ -128,6 +135,19 @@ class Mailbox:
             moved += removal.moved
             problems += removal.problems
         return Removal(tuple(gone), tuple(moved), tuple(problems))
+
+    def put_back(self, steps: Sequence[PutBack]) -> frozenset[MessageRef]:
+        """See ports.Source."""
+        try:
+            return put_back(self._connected(), [step.envelope.ref for step in steps])
+        except (LostError, RefusedError) as error:
+            raise SourceError(f"{self.name}: what was filed by mistake was not put back: {error.message}") from None
+
+    def placed(self, folder: str) -> str:
+        """The name of a folder of the owner's own in full: some servers begin it with a prefix. SourceErrors."""
+        if self._prefix is None:
+            self._prefix = self._connected().own_prefix()
+        return folder if folder.startswith(self._prefix) else self._prefix + folder
 
     def check(self) -> tuple[str, ...]:
         """What keeps this mailbox from being looked through and cleared, a sentence each; nothing is changed.
@@ -189,7 +209,10 @@ class Mailbox:
         session = self._connected()
         listed = known if known and known.session is session else self._list()
         through_trash = goes_through_trash(session.capabilities)
-        return choose(listed.folders, listed.foreign, self._wanted, self._never_touch, sweep_trash=through_trash)
+        wanted, filed = self._wanted, self.placed(self._filed) if self._filed else ""
+        if wanted is not None and any(folder.name == filed for folder in listed.folders):
+            wanted = tuple(dict.fromkeys((*wanted, filed)))
+        return choose(listed.folders, listed.foreign, wanted, self._never_touch, sweep_trash=through_trash)
 
     def _list(self) -> "_Listed":
         session = self._connected()

@@ -87,6 +87,14 @@ class Session:
             spaces = [*(namespace.other or ()), *(namespace.shared or ())]
             return tuple(decode(prefix) for prefix, _ in spaces if prefix)
 
+    def own_prefix(self) -> str:
+        """What the names of the owner's own folders begin with (RFC 2342); "" at most servers, or where none says."""
+        if "NAMESPACE" not in self.capabilities:
+            return ""
+        with self._asking():
+            spaces = self._client.namespace().personal or ()
+            return next((decode(prefix) for prefix, _ in spaces), "")
+
     def examine(self, folder: str) -> Selected:
         """Open a folder for reading and hear how it stands now: nothing that is read there is marked."""
         return self._open(folder, writable=False)
@@ -178,6 +186,11 @@ class Session:
         with self._asking():
             self._client.add_flags(uids, imapclient.DELETED, silent=True)
 
+    def unmark(self, uids: Sequence[int], keyword: str) -> None:
+        """Take this keyword off these, silently."""
+        with self._asking():
+            self._client.remove_flags(uids, [keyword], silent=True)
+
     def expunge(self, uids: Sequence[int]) -> None:
         """Remove these, and nothing else that is marked (RFC 4315)."""
         with self._asking():
@@ -195,6 +208,11 @@ class Session:
             answers.pop("COPYUID", None)
             self._client.move(uids, self._spelling(folder))
             return _copyuid(answers.pop("COPYUID", []), len(uids))
+
+    def copy(self, uids: Sequence[int], folder: str) -> None:
+        """Copy these, all or none (RFC 9051, 6.4.7)."""
+        with self._asking():
+            self._client.copy(uids, self._spelling(folder))
 
     def drop(self) -> None:
         """End the connection at once."""

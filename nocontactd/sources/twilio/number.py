@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from nocontactd.errors import CredentialError, NocontactError, SourceError, UnknownOutcomeError, UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Part, Receipt, Removal, Written
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Part, PutBack, Receipt, Removal, Written
 from nocontactd.number import keys
 from nocontactd.reading import Reader
 from nocontactd.sources.twilio.account import Account
@@ -113,6 +113,10 @@ class Number:
             except SourceError as problem:
                 problems.append(problem)
         return Removal(tuple(gone), (), tuple(problems))
+
+    def put_back(self, steps: Sequence[PutBack]) -> frozenset[MessageRef]:
+        """See ports.Source. A number has no rule of ours and no folders, so there is never such a step."""
+        raise SourceError(f"{self._name}: a text cannot be put back")
 
     def close(self) -> None:
         self._account.close()
