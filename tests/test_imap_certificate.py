@@ -4,6 +4,7 @@ import hashlib
 import re
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from nocontactd.errors import UnreachableError
+from nocontactd.sources.imap.wire import Patience
 from tests.installation import Installation
 from tests.peers.authority import Certificate, certify, self_signed
 from tests.peers.faulty import CLIENT, BadNetwork, bad_network
@@ -95,6 +97,17 @@ def test_a_server_that_shows_its_certificate_once_only_is_refused_all_the_same(t
         with pytest.raises(UnreachableError, match="not to be trusted") as refused:
             list(box.scan({}, "r"))
         assert not re.search("SHA-256", refused.value.hint)
+
+
+def test_a_server_that_falls_silent_when_asked_for_its_certificate_holds_nothing_up(tmp_path: Path) -> None:
+    with serving(self_signed(tmp_path), "tls") as (server, network):
+        patience = Patience(connect=0.3, read=60, command=300)
+        box = mailbox(server, "tls", host="localhost", port=network.port, patience=patience)
+        network.rewrite = lambda octets: octets if network.connections == 1 else b""
+        begin = time.monotonic()
+        with pytest.raises(UnreachableError, match="not to be trusted"):
+            list(box.scan({}, "r"))
+        assert time.monotonic() - begin < 3
 
 
 def test_check_tells_the_owner_the_fingerprint(tmp_path: Path) -> None:

@@ -1,14 +1,20 @@
 """A message whose server announces another size than it has: sealed whole, or not at all; never what was cut off."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 
 from nocontactd.errors import SourceError
 from nocontactd.sources.imap import Mailbox
-from nocontactd.sources.imap.length import PIECE
+from nocontactd.sources.imap.length import PIECE, Length, true_length
+from nocontactd.sources.imap.wire import Patience
+from tests.peers.dovecot import Dovecot, dovecot
+from tests.peers.onlooker import looking
 from tests.peers.plain_imap import Mail, PlainImap, body_structure, plain_imap
+from tests.peers.pymap_server import pymap_server
 from tests.test_imap import look, mailbox, on
 from tests.test_imap_fuse import EX, LISTED, World
 
@@ -144,3 +150,32 @@ def test_where_sizes_are_right_nothing_is_read_twice(server: PlainImap) -> None:
     for ref in refs:
         assert box.fetch(ref)
     assert [line.split()[-3] for line in server.commands[1:]] == ["RFC822.SIZE"] * 2
+
+
+@pytest.fixture(scope="module")
+def a_dovecot() -> Iterator[Dovecot]:
+    with dovecot() as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("peer", "kind"),
+    [("dovecot", kind) for kind in ("text", "parts", "large text", "large parts", "just one piece")]
+    + [("pymap", kind) for kind in ("parts", "large parts")],  # its body structure counts the header with the body
+)
+def test_real_servers_say_where_a_message_ends(peer: str, kind: str, request: pytest.FixtureRequest) -> None:
+    letter = LETTERS[kind].replace(b"x" * 990, b"x" * 988 + b"\r\n")  # pymap takes no longer line
+    with pymap_server() if peer == "pymap" else nullcontext(request.getfixturevalue("a_dovecot")) as server:
+        user = server.user if peer == "pymap" else f"{len(letter)}@home.example"
+        with looking(server, user) as onlooker:
+            onlooker.put_exactly(letter)
+        box = mailbox(server, user, patience=Patience())
+        assert sealed(box)[0] == letter
+        ((envelope,), _) = look(box)
+        session, first, uid = box._connected(), letter[:PIECE], int(envelope.ref.uid)
+        session.examine("INBOX")
+        assert true_length(session, uid, first, len(letter)) == Length(len(letter))
+        for announced in (len(letter) - 1, len(letter) + 1, 3 * len(letter)):
+            found = true_length(session, uid, first, announced)
+            assert (found.octets, found.sha256) == (len(letter), hashlib.sha256(letter).digest())
+        box.close()

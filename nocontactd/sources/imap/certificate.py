@@ -5,6 +5,7 @@ believed.
 """
 
 import ssl
+from dataclasses import replace
 
 from imapclient.exceptions import IMAPClientError
 
@@ -29,8 +30,9 @@ def _shown(server: Server) -> str:
     """The fingerprint of what the server shows to anybody; "" where it shows nothing now."""
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    patience = replace(server.patience, read=server.patience.connect, command=server.patience.connect)  # it is a hint
     try:
-        client = Client(server, anybody)
+        client = Client(replace(server, patience=patience), anybody)
         try:
             if server.security == "starttls":
                 client.starttls(anybody)

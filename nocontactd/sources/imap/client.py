@@ -2,7 +2,7 @@
 
 A server that has IMAP4rev2 alone (RFC 9051) is a little different: it may leave out of its CAPABILITY what
 is part of it, and names are UTF-8. UTF8=ACCEPT (RFC 9755) is switched on where there is one: without it a server
-may put another address in place of a sender's in UTF-8 (RFC 6858), and who is listed by that would pass.
+may put another address in place of a sender's in UTF-8 (RFC 6858), or keep the message back, and both would pass.
 """
 
 import ssl
