@@ -27,9 +27,10 @@ sieve   print the block list as a Sieve script (RFC 5228) that files listed peop
 gmail   print a file to be imported in Gmail's settings, under "Filters and Blocked Addresses".
 
 A rule on the server recognises less than the daemon does: whole addresses and domains, in the
-fields that it can see. What it lets pass, the daemon takes out a moment later. What it files and
-the daemon does not recognise (Gmail compares words, not addresses) stays in the folder, or under
-the label: look there now and then.
+fields that it can see. What it lets pass, the daemon takes out a moment later. What it files by
+mistake, the daemon puts back into the inbox. Gmail compares words, not addresses, and marks
+nothing: what its filter files and the daemon does not recognise stays under the label; look there
+now and then.
 """
 
 
