@@ -22,7 +22,8 @@ sieve   print the block list as a Sieve script (RFC 5228) that files listed peop
         folder, which the daemon drains. With --push SOURCE it is installed over ManageSieve beside
         the owner's own script: run before it (`include`), or where the server has no include as a
         marked block at its top. --undo SOURCE takes it away again. With --dry-run both only say
-        what they would do. Where the source has `sieve:` in the configuration, the daemon keeps
+        what they would do. What is printed wants imap4flags (RFC 5232); --push does without where
+        the server lacks it. Where the source has `sieve:` in the configuration, the daemon keeps
         the rule in force by itself.
 gmail   print a file to be imported in Gmail's settings, under "Filters and Blocked Addresses".
 
