@@ -142,6 +142,7 @@ class Meddler:
         kind, said = self._imap.uid(command, str(uid), target)
         assert kind == "OK", said
         copied = [*self._imap.untagged_responses.pop("COPYUID", []), *re.findall(rb"COPYUID ([^\]]*)", said[0] or b"")]
+        assert copied, f"number {known[0]} is gone from {folder}, and not by this client"
         new = int(copied[-1].split()[-1])
         if command == "MOVE":
             del self.journal.others[folder, uid]
