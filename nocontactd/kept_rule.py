@@ -13,6 +13,7 @@ from nocontactd.ports import Scripts
 
 CHECK = 900.0
 """Seconds between two looks at the rule on the server."""
+UNMARKED = "the server cannot mark what the rule files (no imap4flags): look for what you miss in the rule's folder"
 RETRY = 300.0
 """Seconds until one that failed is tried again: an unreachable server must not hold up each look at the mailbox."""
 
@@ -49,6 +50,20 @@ class KeptRule:
             # Of this kind only: a refusal here must not make the mailbox itself rest.
             self._problems = (NocontactError(problem.message, problem.hint),)
         return self._problems
+
+    def check(self, entries: Iterable[Rule]) -> tuple[str, ...]:
+        """What should be known of it, a sentence each; nothing is changed. NocontactError: it is not in force."""
+        folder = self._folder()
+        with self._scripts() as there:
+            standing = there.standing()
+        if lacking := server_rule.missing(standing):
+            raise server_rule.lacks(self._source, lacking)
+        if server_rule.install(entries, folder, standing):
+            raise NocontactError(
+                f"{self._source}: the rule does not stand on the server as it should; listed messages reach the inbox",
+                f"the daemon looks after it each quarter of an hour; or `nocontact rules sieve --push {self._source}`",
+            )
+        return () if server_rule.marks(standing) else (UNMARKED,)
 
     def _put(self, entries: tuple[Rule, ...], *, known: bool) -> tuple[NocontactError, ...]:
         folder = self._folder()

@@ -33,7 +33,7 @@ def poll(
     now: Callable[[], datetime],
     relay: Relay | None = None,
 ) -> Report:
-    """One look: what listed people sent is sealed, then removed. Nobody else's message is touched.
+    """One look: what listed people sent is sealed, then removed; what our rule misfiled goes back to the inbox.
 
     SourceError, CredentialError: it could not be looked at. SealError: the ledger cannot be
     written. In either case nothing was removed that is not durable.

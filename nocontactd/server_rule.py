@@ -62,6 +62,11 @@ def missing(standing: Standing) -> tuple[str, ...]:
     return tuple(each for each in sieve.EXTENSIONS if each not in standing.extensions)
 
 
+def marks(standing: Standing) -> bool:
+    """Whether the rule can mark what it files, so that it can be put back."""
+    return sieve.FLAGS in standing.extensions
+
+
 def lacks(source: str, extensions: Iterable[str]) -> NocontactError:
     """What the owner is told of a server on which nothing can be installed."""
     return NocontactError(
@@ -75,7 +80,7 @@ def install(entries: Iterable[Rule], folder: str, standing: Standing) -> tuple[S
     entries = tuple(entries)
     kept, standing = _set_aside(standing)
     theirs = _theirs(standing)
-    mark = sieve.FLAGS in standing.extensions
+    mark = marks(standing)
     ours = Put(OURS, sieve.script(entries, folder, mark=mark))
     if theirs is None:
         steps: tuple[Step, ...] = (ours, Activate(OURS))

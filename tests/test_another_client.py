@@ -75,7 +75,7 @@ def meddle(
         meddler.close()
     sealed = {token(octets) for owner in owners for octets in owner.acknowledged()}
     print(f"{meddler.journal.done}; {len(meddler.journal.others)} of others stand, {len(sealed)} are sealed")
-    faults = meddler.journal.faults(sights, sealed)
+    faults = meddler.journal.faults(sights, sealed, machines)
     assert not faults, faults
     return meddler.journal
 

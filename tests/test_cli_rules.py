@@ -81,3 +81,23 @@ def test_a_server_that_takes_no_scripts_is_told_without_a_traceback(owner: Insta
 def test_a_wrong_password_ends_with_77(owner: Installation) -> None:
     owner.put("secret", "wrong")
     assert owner.nocontact("rules", "sieve", "--push", "home").returncode == 77
+
+
+def test_check_says_whether_the_rule_is_in_force(owner: Installation) -> None:
+    missing = "the rule does not stand on the server as it should"
+    assert missing in owner.nocontact("check").stderr
+    owner.nocontact("rules", "sieve", "--push", "home")
+    said = owner.nocontact("check")
+    assert missing not in said.stderr and "home: in order" in said.stdout
+    assert "imap4flags" not in said.stdout
+
+
+def test_check_remarks_that_a_server_cannot_mark(owner: Installation) -> None:
+    with dovecot(sieve=True, sieve_capability="fileinto envelope mailbox include") as poor:
+        text = owner.config.read_text()
+        for port, other in ((owner.server.port, poor.port), (owner.server.sieve_port, poor.sieve_port)):
+            text = text.replace(str(port), str(other))
+        owner.put("config.yaml", text)
+        owner.nocontact("rules", "sieve", "--push", "home")
+        said = owner.nocontact("check").stdout
+        assert "remark: home: the server cannot mark what the rule files" in said and "home: in order" in said

@@ -222,8 +222,8 @@ def test_whatever_the_owners_script_is_called_and_holds_it_runs_on_and_is_there_
     before = standing(server, there)
     _push(server, there, EX)
     assert server_rule.install(EX, "nocontact", standing(server, there)) == ()
-    deliver(server, there.user, letter("offer", "From: shop@ok.example"), letter("hello", "From: ex@abuser.example"))
-    assert subjects(server, there.user, "nocontact") == ["hello"]
+    deliver(server, there.user, letter("offer", "From: shop@ok.example"), letter("offers", "From: ex@abuser.example"))
+    assert subjects(server, there.user, "nocontact") == ["offers"], "the owner's script ran for it, too"
     assert subjects(server, there.user, "Junk" if "Junk" in text else "INBOX") == ["offer"]
     _undo(server, there, EX)
     after = standing(server, there)

@@ -94,13 +94,20 @@ def cases() -> dict[tuple[str, str, str], list[dict[str, Any]]]:
     return groups
 
 
-def test_of_the_whole_corpus_what_may_pass_reaches_the_inbox_and_nothing_else_stands_there(server: Dovecot) -> None:
+@pytest.mark.parametrize("by", ["LMTP", pytest.param("dovecot-lda", marks=pytest.mark.soak)])
+def test_of_the_whole_corpus_what_may_pass_reaches_the_inbox_and_nothing_else_stands_there(
+    server: Dovecot, by: str
+) -> None:
     filed: list[bool] = []
     sealed, passed = 0, 0
     for (listed, entries, authserv_id), group in cases().items():
         each = [rule(listed)] if entries == "null" else [rule(entry["entry"]) for entry in json.loads(entries)]
         owner = Owner(server, policy_of(group[0]), *(e.entry for e in each), authserv_id=authserv_id)
-        owner.deliver(*(case["raw_message"].encode("latin-1") for case in group))
+        letters = [case["raw_message"].encode("latin-1") for case in group]
+        if by == "LMTP":
+            owner.deliver(*letters)
+        for octets in letters if by != "LMTP" else ():
+            server.hand_over(owner.user, octets)
         stored = owner.folders()
         assert len(stored) == len(group), "a message was lost on its way"
         sealing = {octets for octets in stored if owner.disposition(octets) is Disposition.SEAL}

@@ -1,5 +1,6 @@
 """The block list on a server: what is planned for each state that a server may be in."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from nocontactd import gmail, server_rule, sieve
 from nocontactd.rules import rule
 from nocontactd.server_rule import FIRST, OURS, Activate, Delete, Put, Standing, Step
+from nocontactd.sources.imap.look import AUTHOR_FIELDS
 
 ENTRIES = [rule("ex@abuser.example"), rule("@biz.example"), rule("Alex Example")]
 ALL = frozenset({"fileinto", "envelope", "mailbox", "include"})
@@ -92,6 +94,13 @@ def test_a_block_goes_after_every_require_and_before_every_action() -> None:
 def test_a_name_alone_files_nothing_away() -> None:
     text = sieve.script([rule("Alex Example")], "nocontact")
     assert "Alex" not in text and "fileinto :create" not in text
+
+
+def test_the_rule_tests_every_field_that_a_look_reads_and_no_other() -> None:
+    """Or a look could pass what the rule has filed, and put it back, for want of the field that names its author."""
+    lists = re.findall(r"\[(.*?)\]", sieve.script(ENTRIES, "x"))
+    tested = {name for each in lists for name in re.findall(r'"([a-z-]+)"', each)}
+    assert tested == {name.lower() for name in AUTHOR_FIELDS} - {"message-id"} | {"envelope", "fileinto", "mailbox"}
 
 
 def test_what_a_pattern_means_stands_for_itself_in_an_entry() -> None:

@@ -7,7 +7,7 @@ worse off than one who knows that it is not.
 import os
 import stat
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,7 +18,7 @@ from nocontactd.assemble import Job, replaceable, sources
 from nocontactd.cli import complain, situation, unusable
 from nocontactd.errors import DamagedError, NocontactError, NoKeysError, SealError, exit_code
 from nocontactd.in_force import InForce, NotFollowedError
-from nocontactd.model import Look
+from nocontactd.model import Look, Rule
 from nocontactd.review.visible import visible
 
 HELP = """\
@@ -71,7 +71,7 @@ def run(args: Namespace) -> int:
     for remark in (*_remarks(rules), _confinement(rules, situation.config_file(args))):
         print(f"remark: {visible(remark)}")
     for job in sources(rules.config, rules.state, os.environ, situation.now):
-        problems += _source(job)
+        problems += _source(job, rules.config.entries)
     for words in NOT_COVERED:
         print(f"not covered: {words}")
     if not problems:
@@ -153,12 +153,13 @@ def _shortcomings(job: Job) -> tuple[str, ...]:
     return (first.problem,) if isinstance(first, Look) and first.problem else ()
 
 
-def _source(job: Job) -> list[Exception]:
+def _source(job: Job, entries: Iterable[Rule]) -> list[Exception]:
     """Ask one source; what is wrong with it."""
     found: list[Exception] = []
     try:
         found += [NocontactError(f"{job.name}: {sentence}") for sentence in _shortcomings(job)]
-        for remark in job.source.remarks() if isinstance(job.source, Remarked) else ():
+        remarks = job.source.remarks() if isinstance(job.source, Remarked) else ()
+        for remark in (*remarks, *(job.rule.check(entries) if job.rule else ())):
             print(visible(f"remark: {job.name}: {remark}"))
     except NocontactError as problem:
         found.append(problem)

@@ -145,8 +145,11 @@ class Mailbox:
 
     def placed(self, folder: str) -> str:
         """The name of a folder of the owner's own in full: some servers begin it with a prefix. SourceErrors."""
-        if self._prefix is None:
-            self._prefix = self._connected().own_prefix()
+        try:
+            if self._prefix is None:
+                self._prefix = self._connected().own_prefix()
+        except (LostError, RefusedError) as error:
+            raise SourceError(f"{self.name}: its folders were not named: {error.message}") from None
         return folder if folder.startswith(self._prefix) else self._prefix + folder
 
     def check(self) -> tuple[str, ...]:
