@@ -122,6 +122,7 @@ def _reading(home: Path, card: str) -> None:
     screen.expect("subject")
     screen.expect("Enter: next")
     assert "first line" not in screen.screen, "the words are hidden until they are asked for"
+    _only_in_memory(screen.pid, OWNER, card)
     screen.type("w")
     screen.expect(r"| first line\x1b[2J")
     screen.expect("Enter: next")
