@@ -212,6 +212,24 @@ def test_anything_else_is_refused_and_never_a_traceback(read: Callable[[bytes], 
         read(data)
 
 
+@pytest.mark.parametrize("gone", ["log/leaves", "log/copy/leaves", "log/checkpoint"])
+def test_what_was_released_is_held_against_whichever_copy_of_the_log_is_sound(made_archive: Made, gone: str) -> None:
+    three_days(made_archive)
+    release = released(request(made_archive, "2026-11-22"), identity("therapist"))
+    (made_archive.path / gone).unlink()
+    check_released(made_archive.path, release, identity("owner"))
+
+
+@pytest.mark.parametrize("alter", [lambda log: log[:-9], lambda log: log.replace(b"key/", b"kex/"), lambda _: b""])
+def test_without_a_log_that_was_signed_nothing_is_accepted(made_archive: Made, alter: Callable[[bytes], bytes]) -> None:
+    three_days(made_archive)
+    release = released(request(made_archive, "2026-11-22"), identity("therapist"))
+    for copy in ("log/leaves", "log/copy/leaves"):
+        (made_archive.path / copy).write_bytes(alter((made_archive.path / copy).read_bytes()))
+    with pytest.raises(DamagedError, match="nothing was accepted"):
+        check_released(made_archive.path, release, identity("owner"))
+
+
 def test_released_days_count_for_a_day_and_for_this_archive(made_archive: Made) -> None:
     three_days(made_archive)
     release = released(request(made_archive, "2026-11-22"), identity("therapist"))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nocontactd.archive import advice as advised
 from nocontactd.archive import keys
 from nocontactd.archive.durable import Disk
 from nocontactd.archive.findings import Verification
@@ -148,6 +149,40 @@ def test_both_copies_of_one_file_are_both_named(filled: Made) -> None:
     for folder in ("keys", "keys/copy"):
         (filled.path / folder / "2026-11-20.key.age").write_bytes(b"rotten")
     assert verify(filled.path).damaged == ("keys/2026-11-20.key.age", "keys/copy/2026-11-20.key.age")
+
+
+K = "keys/2026-11-20.key.age"
+MEANS: list[tuple[tuple[str, ...], list[str]]] = [
+    ((), []),
+    (("mail/2026-11-20/000001.age",), [advised.RECORD]),
+    ((K,), [advised.TWIN]),
+    (("keys/copy/owner.age",), [advised.TWIN]),
+    (("archive.json",), [advised.TWIN]),
+    (("log/copy/checkpoint",), [advised.TWIN]),
+    ((K, K.replace("/", "/copy/")), [advised.KEY]),
+    (("holders/owner.age", "keys/copy/owner.age"), [advised.HOLDER]),
+    (("archive.json", "keys/copy/archive.json"), [advised.SIGNATURE]),
+    (("log/checkpoint", "log/copy/checkpoint"), [advised.SIGNATURE]),
+    (("log/leaves", "log/copy/leaves", "log/checkpoint", "log/copy/checkpoint"), [advised.LOG]),
+    (("log/leaves", "mail/2026-11-20/000001.age"), [advised.RECORD, advised.TWIN]),
+]
+
+
+@pytest.mark.parametrize("take_away", [True, False], ids=["missing", "damaged"])
+@pytest.mark.parametrize(("names", "means"), MEANS)
+def test_what_was_found_is_explained_and_what_to_do(
+    filled: Made, names: tuple[str, ...], means: list[str], take_away: bool
+) -> None:
+    for name in names:
+        (filled.path / name).unlink() if take_away else (filled.path / name).write_bytes(b"garbage\n")
+    found = verify(filled.path)
+    assert list(advised.advice(found)) == [*means, *([advised.UNCHANGED] if names else [])]
+
+
+def test_without_any_signature_nothing_is_called_newer_than_it(filled: Made) -> None:
+    for name in ("log/checkpoint", "log/copy/checkpoint"):
+        (filled.path / name).write_bytes(b"garbage\n")
+    assert verify(filled.path).in_progress == ()
 
 
 def test_an_empty_log_is_said_plainly(filled: Made) -> None:

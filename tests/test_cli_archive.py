@@ -297,13 +297,18 @@ def test_keys_for_one_alone_are_never_made(home: Path, tmp_path: Path, files: st
     assert not (tmp_path / "archive").exists()
 
 
-def test_an_empty_passphrase_is_refused(home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("octets", [b"", b"\n", b"\r\n", b"\xff\xfeo\0", b"x" * 70_000, None])
+def test_a_file_that_holds_no_passphrase_is_refused_with_a_hint(
+    home: Path, tmp_path: Path, octets: bytes | None
+) -> None:
     shutil.copy2(home / "c.yaml", tmp_path / "c.yaml")
-    (tmp_path / "owner").write_text("\n")
+    if octets is not None:
+        (tmp_path / "owner").write_bytes(octets)
     (tmp_path / "therapist").write_text("t")
     done = run(f"nocontact --config c.yaml keys init {BOTH}", tmp_path)
-    assert done.code == 77
-    assert "owner's passphrase is empty" in done.err
+    assert done.code == (2 if len(octets or b"") > 9 else 77)
+    assert "nothing was" in done.err
+    assert "nocontact: hint: the file holds the passphrase as one line" in done.err
     assert not (tmp_path / "archive").exists()
 
 

@@ -122,6 +122,7 @@ def _reading(home: Path, card: str) -> None:
     screen.expect("subject")
     screen.expect("Enter: next")
     assert "first line" not in screen.screen, "the words are hidden until they are asked for"
+    _only_in_memory(screen.pid, OWNER, card)
     screen.type("w")
     screen.expect(r"| first line\x1b[2J")
     screen.expect("Enter: next")
@@ -150,6 +151,7 @@ def test_three_people_with_every_card_and_what_they_do_later(home: Path) -> None
     witness = _write_down(screen, "witness")
     screen.expect("Make a recovery card? [yes/no] ")
     screen.type("yes")
+    _only_in_memory(screen.pid, OWNER, therapist, witness)
     recovery = _write_down(screen, "owner", title="The owner's recovery card")
     for outcome in (
         "opened by the owner and the therapist",
@@ -170,6 +172,17 @@ def test_three_people_with_every_card_and_what_they_do_later(home: Path) -> None
         (path, secret) for path in home.rglob("*") if path.is_file() for secret in secrets if _in(secret, path)
     ] == []
     assert verify(home / "archive").ok
+
+
+def _only_in_memory(pid: int, *secrets: str) -> None:
+    """While it waits: no file is mapped that a secret could be written back to, none is in sight, no core is left."""
+    proc = Path(f"/proc/{pid}")
+    maps = [line.split(maxsplit=5) for line in (proc / "maps").read_text().splitlines()]
+    assert maps
+    assert [parts for parts in maps if parts[1][1] == "w" and parts[1][3] == "s" and parts[4] != "0"] == []
+    assert re.search(r"^Max core file size +0 +0 ", (proc / "limits").read_text(), re.MULTILINE)
+    seen = (proc / "cmdline").read_bytes() + (proc / "environ").read_bytes()
+    assert not any(secret.encode() in seen for secret in secrets)
 
 
 def _in(secret: str, path: Path) -> bool:

@@ -4,6 +4,7 @@ A log key may be stolen and everything signed anew. What was signed before and l
 paper, with a witness, under a time-stamp) must be the beginning of the log that stands here now.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ class Log:
     """Both copies of the log, as far as they are believed."""
 
     signed: int
-    """How many leaves are signed for."""
+    """How many leaves are signed for; more than there are where no signature is: then none is newer than it."""
     expected: Expected
     sound: tuple[History, ...]
     """The copies that are what the archive's own checkpoints sign."""
@@ -60,7 +61,7 @@ def read_log(path: Path, laws: list[Charter], others: Mapping[str, Checkpoint], 
         elif copy:
             found.damaged.add(name)
             doubtful = expected | doubtful
-    return Log(latest, doubtful | sound, tuple(believed))
+    return Log(latest if said else sys.maxsize, doubtful | sound, tuple(believed))
 
 
 def compare(log: Log, anchors: Anchored, kept: Mapping[str, Kept], laws: list[Charter], found: Findings) -> None:

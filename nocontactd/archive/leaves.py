@@ -7,6 +7,7 @@ not be flushed, is cut off again before anything else may follow it.
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -51,12 +52,10 @@ class Leaves:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """The right to append, and everything that was appended so far. SealError, DamagedError, OSError."""
+        if self._signed is None and self._ask_signed:
+            self._signed = self._ask_signed()
         with self._turn:
-            if self._fd is None:
-                self._fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            if self._signed is None and self._ask_signed:
-                self._signed = self._ask_signed()
-            self._catch_up(self._fd)
+            self._catch_up(self._opened() if self._fd is None else self._fd)
             yield
 
     def append(self, leaves: Sequence[Leaf], moment: datetime) -> None:
@@ -130,6 +129,16 @@ class Leaves:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+    def _opened(self) -> int:
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, IsADirectoryError):
+            raise self._altered() from None
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self.close()
+            raise self._altered()
+        return self._fd
 
     def _open_fd(self) -> int:
         if self._fd is None:

@@ -12,7 +12,7 @@ import pyrage  # type: ignore[import-untyped]  # published without types
 
 from nocontactd.archive import charter
 from nocontactd.archive.charter import Charter
-from nocontactd.archive.history import charters, listed, read, reading
+from nocontactd.archive.history import charters, listed, read, reading, signed
 from nocontactd.archive.log import KEY, ORPHAN, Leaf
 from nocontactd.archive.phrase import normal
 from nocontactd.archive.pinned import places
@@ -242,14 +242,8 @@ def released(request: Request, second: str) -> Release:
 def check_released(path: Path, release: Release, owner: str) -> None:
     """Hold what was released against the log. DamagedError: it is not the keys of these days. PermissionError."""
     mine = [pyrage.x25519.Identity.from_str(owner)]
-    logged: dict[str, Leaf] = {}
-
-    def take(_index: int, leaf: Leaf | None) -> None:
-        if leaf and KEY.fullmatch(leaf.subject):
-            logged[leaf.subject.removeprefix("key/")] = leaf
-
     with reading(path):
-        read(path / "log" / "leaves", (), take)
+        logged = _logged_keys(path)
     for name, inner in release.keys:
         plain, leaf = peeled(inner, mine), logged.get(name)
         if not plain or not leaf or not _vouched(plain, leaf):
@@ -257,6 +251,28 @@ def check_released(path: Path, release: Release, owner: str) -> None:
                 f"{name}: what was released is not the key of this day; nothing was accepted",
                 "was it made for another archive, or altered on its way? ask anew with `nocontact keys request`",
             )
+
+
+def _logged_keys(path: Path) -> dict[str, Leaf]:
+    """The last leaf of each key, from whichever copy of the log was signed for. DamagedError: neither was."""
+    said = signed(path)
+    for folder in ("log", "log/copy"):
+        logged: dict[str, Leaf] = {}
+
+        def take(_index: int, leaf: Leaf | None, logged: dict[str, Leaf] = logged) -> None:
+            if leaf and KEY.fullmatch(leaf.subject):
+                logged[leaf.subject.removeprefix("key/")] = leaf
+
+        try:
+            if read(path / folder / "leaves", {said.size}, take).extends(said):
+                return logged
+        except PermissionError:
+            raise
+        except OSError:
+            continue
+    raise DamagedError(
+        f"archive {path}: its log is not the one that was signed for; nothing was accepted", "run `nocontact verify`"
+    )
 
 
 def _vouched(plain: bytes, leaf: Leaf) -> bool:

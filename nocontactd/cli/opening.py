@@ -3,6 +3,7 @@
 The opening is entered in the archive's log before any message is read.
 """
 
+import resource
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def describe(parser: ArgumentParser) -> None:
 
 def opened(args: Namespace, purpose: str) -> Opening:
     """Ask for the passphrases or read them, unlock, and log it. CredentialError, DamagedError, NocontactError."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold what was typed, and what is opened
     rules = situation.load(args)
     archive = rules.config.archive
     by, unlocked = _alone(args, rules) if args.released else _together(args, archive)

@@ -14,6 +14,7 @@ from nocontactd.errors import CredentialError
 
 HOLDERS = ("owner", "therapist", "witness")
 _MOST_OCTETS = 64 * 1024
+_ONE_LINE = "the file holds the passphrase as one line of text, as it would be typed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +77,14 @@ def _read(file: Path, what: str) -> str:
         with file.open("rb") as stream:
             octets = stream.read(_MOST_OCTETS + 1)
     except OSError as problem:
-        raise CredentialError(f"the {what} cannot be read: {unusable(problem).message}") from None
+        raise CredentialError(f"the {what} cannot be read: {unusable(problem).message}", _ONE_LINE) from None
     if len(octets) > _MOST_OCTETS:
-        raise UsageError(f"{file}: too long for a passphrase")
+        raise UsageError(f"{file}: too long for a passphrase; nothing was opened or made", _ONE_LINE)
     try:
         text = octets.decode("utf-8")
     except UnicodeDecodeError:
-        raise CredentialError(f"{file}: the {what} is not UTF-8") from None
+        raise CredentialError(f"{file}: the {what} is not UTF-8; nothing was opened or made", _ONE_LINE) from None
     passphrase = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not passphrase:
-        raise CredentialError(f"{file}: the {what} is empty")
+        raise CredentialError(f"{file}: the {what} is empty; nothing was opened or made", _ONE_LINE)
     return passphrase

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from nocontactd.archive import charter, names
+from nocontactd.archive.advice import advice
 from nocontactd.archive.current import current
 from nocontactd.archive.findings import Verification
 from nocontactd.archive.history import charters, reading
@@ -145,5 +146,7 @@ def _tell(found: Verification) -> None:
     for what, which in (("damaged", found.damaged), ("missing", found.missing), ("extra", found.extra)):
         for name in which:
             print(f"{what}: {visible(name)}")
+    for sentence in advice(found):
+        print(f"remark: {sentence}")
     if found.ok:
         print("the archive is whole and unaltered")
