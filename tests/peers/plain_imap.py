@@ -64,6 +64,8 @@ class PlainImap:
         self.commands: list[str] = []
         self.connections = 0
         self.gives_uidnext = True
+        self.stuck_uidnext = 0
+        """What it says instead of the truth, if not 0."""
         self.meddle: Callable[[str, bytes], Iterable[bytes]] = lambda _line, answer: [answer]
         self._listener = socket.create_server((self.host, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -210,9 +212,21 @@ class _Talk:
     def _namespace(self, _: str) -> tuple[bytes, str]:
         return b'* NAMESPACE (("" "/")) (("Others/" "/")) NIL\r\n', "OK done"
 
-    def _list(self, _: str) -> tuple[bytes, str]:
+    def _list(self, asked: str) -> tuple[bytes, str]:
         rows = (f'* LIST ({box.attributes}) "/" "{name}"\r\n' for name, box in self._server.boxes.items())
-        return "".join(rows).encode(), "OK done"
+        names = self._server.boxes if "STATUS" in asked and "LIST-STATUS" in self._server.capabilities else ()
+        return "".join(rows).encode() + b"".join(self._standing(name) for name in names), "OK done"
+
+    def _status(self, arguments: str) -> tuple[bytes, str]:
+        name = _unquoted(arguments[: arguments.index(" (")])
+        if name not in self._server.boxes:
+            return b"", "NO [NONEXISTENT] no such folder"
+        return self._standing(name), "OK done"
+
+    def _standing(self, name: str) -> bytes:
+        box = self._server.boxes[name]
+        uidnext = f" UIDNEXT {self._server.stuck_uidnext or box.uidnext}" if self._server.gives_uidnext else ""
+        return f'* STATUS "{name}" (UIDVALIDITY {box.uidvalidity}{uidnext} MESSAGES {len(box.mails)})\r\n'.encode()
 
     def _create(self, arguments: str) -> tuple[bytes, str]:
         self._server.newest += 1
@@ -234,7 +248,8 @@ class _Talk:
         if self._box is None:
             return b"", "NO [NONEXISTENT] no such folder"
         self._writable = writable and not self._box.read_only
-        uidnext = f"* OK [UIDNEXT {self._box.uidnext}] next\r\n" if self._server.gives_uidnext else ""
+        next_uid = self._server.stuck_uidnext or self._box.uidnext
+        uidnext = f"* OK [UIDNEXT {next_uid}] next\r\n" if self._server.gives_uidnext else ""
         lines = (
             f"* FLAGS (\\Deleted \\Seen)\r\n* {len(self._box.mails)} EXISTS\r\n* 0 RECENT\r\n"
             f"* OK [UIDVALIDITY {self._box.uidvalidity}] valid\r\n{uidnext}"
