@@ -27,7 +27,7 @@ class Unchanged:
         return at >= self._doubted_at.get(folder, at)
 
     def is_contradicted(self, folder: str, standing: Mapping[str, Standing]) -> bool:
-        """Whether its next UID cannot be true, so that the folder is to be searched: it went back, or hides something."""
+        """Whether its next UID cannot be true, so that it is to be searched: it went back, or hides something."""
         now, left = standing.get(folder), self._left.get(folder)
         if now is None or left is None or now.uidvalidity != left.uidvalidity:
             return False
