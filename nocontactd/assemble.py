@@ -53,6 +53,8 @@ class Job:
     """Makes one that calls back whenever something may have come; None where only the timer looks."""
     rule: KeptRule | None = None
     """The block list as a rule on the server, where one is kept."""
+    inbox: Source | None = None
+    """Where a message is in sight, by itself: what is looked at first after a sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +189,11 @@ def _phone(config: Config) -> Iterator[PhoneSource]:
 
 
 def _mailbox(section: MailSource, state: Path, environ: Mapping[str, str]) -> Job:
+    from nocontactd.sources.imap import Inbox
+
     source = mailbox(section, *_login(section, state, environ))
     rule = _rule(section, source, state, environ)
-    return Job(section.name, section.every, source, None, section, source.listener, rule)
+    return Job(section.name, section.every, source, None, section, source.listener, rule, Inbox(source))
 
 
 def mailbox(section: MailSource, password: Callable[[], str], renewed: Callable[[], str] | None = None) -> "Mailbox":

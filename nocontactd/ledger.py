@@ -100,7 +100,10 @@ class SqliteLedger:
         return {cursor.folder: cursor for cursor in cursors}
 
     def advance(self, source: str, cursors: Iterable[Cursor]) -> None:
-        rows = [(source, _octets(c.folder), c.uidvalidity, c.next_uid, c.rules) for c in cursors]
+        known = self.cursors(source)  # nothing is written, and no disk waited for, where nothing has changed
+        rows = [
+            (source, _octets(c.folder), c.uidvalidity, c.next_uid, c.rules) for c in cursors if known.get(c.folder) != c
+        ]
         with self._transaction() as database:
             database.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?)", rows)
             # UIDs of an earlier validity name nothing any more (RFC 9051, 2.3.1.1).

@@ -4,6 +4,7 @@ The daemon and `nocontact poll` look in the same way, under the same locks.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,20 +13,24 @@ from nocontactd import in_force, state, status
 from nocontactd.acquaintance import learn
 from nocontactd.assemble import Job, Parts, assemble, reassemble
 from nocontactd.coverage import Looked
+from nocontactd.decide import Policy
 from nocontactd.errors import CredentialError, NocontactError
 from nocontactd.poll import poll
 
 
-def look(job: Job, parts: Parts, now: Callable[[], datetime]) -> tuple[NocontactError, ...]:
-    """One pass over a source, entered in its coverage; what was wrong, or nothing."""
+def look(job: Job, parts: Parts, now: Callable[[], datetime], *, sign: bool = False) -> tuple[NocontactError, ...]:
+    """One pass over a source, entered in its coverage; what was wrong, or nothing.
+
+    After a `sign` what came to its inbox goes first, before anything is asked or written that can wait.
+    """
+    arrived = _arrived(job, parts, now) if sign else 0
     try:
         number = parts.ledger.next_look(job.name)
     except NocontactError as problem:
         return (problem,)
     try:
         learn(job.source, parts.ledger, now)
-        policy = replace(parts.policy, familiar=parts.ledger.familiar(now() - parts.loosening_delay))
-        report = poll(job.source, parts.archive, parts.ledger, policy, now, job.relay)
+        report = poll(job.source, parts.archive, parts.ledger, _policy(parts, now), now, job.relay)
         looks, matches, problems = report.looks, report.matches, tuple(map(_ours, report.problems))
     except NocontactError as problem:
         looks, matches, problems = (), 0, (problem,)
@@ -33,10 +38,23 @@ def look(job: Job, parts: Parts, now: Callable[[], datetime]) -> tuple[Nocontact
         problems += job.rule.keep(parts.entries)
     said = "; ".join(dict.fromkeys(problem.message for problem in problems))
     try:
-        parts.coverage.add(Looked(job.name, number, now(), parts.policy.digest, looks, matches, said))
+        parts.coverage.add(Looked(job.name, number, now(), parts.policy.digest, looks, arrived + matches, said))
     except NocontactError as problem:
         problems = (*problems, problem)
     return problems
+
+
+def _arrived(job: Job, parts: Parts, now: Callable[[], datetime]) -> int:
+    """How many newly come messages of the inbox were listed. Whatever went wrong is met again by the whole look."""
+    with suppress(NocontactError):
+        if job.inbox:
+            return poll(job.inbox, parts.archive, parts.ledger, _policy(parts, now), now).matches
+    return 0
+
+
+def _policy(parts: Parts, now: Callable[[], datetime]) -> Policy:
+    """The rules in force, with those to whom the owner wrote long enough ago."""
+    return replace(parts.policy, familiar=parts.ledger.familiar(now() - parts.loosening_delay))
 
 
 def look_at_all(

@@ -98,7 +98,10 @@ def serve(config_file: Path, environ: Mapping[str, str]) -> int:
 
 
 class Service:
-    """The schedule of all sources and what is told of it. Threads run `_run`; everything else is the main one's."""
+    """The schedule of all sources and what is told of it.
+
+    Each source's thread runs `_attend`, the schedule's own do little things; everything else is the main one's.
+    """
 
     def __init__(
         self,
@@ -164,7 +167,6 @@ class Service:
         if SIGHUP in signals or self._clock_was_set():
             self._ask_all()
         self._answer()
-        self._hurry()
         self._tell()
 
     def end(self) -> None:
@@ -184,26 +186,27 @@ class Service:
         except NocontactError as problem:
             log.error("%s", problem.message)
 
-    def _run(self, watch: Watch) -> None:
-        """What the schedule calls, in the source's own thread: a look, and one more if it was asked for meanwhile."""
-        while not self.ending and (job := watch.begin(self._monotonic())):
-            problems = self._look(job)
+    def _attend(self, watch: Watch) -> None:
+        """A source's own thread, which owns its connection: look whenever it is due, asked for or rung for."""
+        while watch.wait() and not self.ending:
+            if not (job := watch.begin(self._monotonic())):
+                continue
+            problems = self._look(job, sign=watch.signed)
             refused = any(isinstance(problem, CredentialError) for problem in problems)
             unreachable = any(isinstance(problem, UnreachableError) for problem in problems)
             wait = watch.rest(self._monotonic(), refused=refused, unreachable=unreachable)
             if not self.ending:
                 self._report(job.name, problems, wait)
             watch.end(job)
-            if not watch.asked:
-                return
 
-    def _look(self, job: Job) -> tuple[NocontactError, ...]:
+    def _look(self, job: Job, *, sign: bool) -> tuple[NocontactError, ...]:
         def ending() -> bool:
             return self.ending
 
         relay = InterruptibleRelay(job.relay, ending) if job.relay else None
-        interruptible = replace(job, source=Interruptible(job.source, ending), relay=relay)
-        return self._guarded(f"{job.name}: the look", lambda: look(interruptible, self._parts, self._now))
+        inbox = Interruptible(job.inbox, ending) if job.inbox else None
+        interruptible = replace(job, source=Interruptible(job.source, ending), relay=relay, inbox=inbox)
+        return self._guarded(f"{job.name}: the look", lambda: look(interruptible, self._parts, self._now, sign=sign))
 
     def _guarded(self, what: str, act: Callable[[], tuple[NocontactError, ...]]) -> tuple[NocontactError, ...]:
         """Do what must not end the daemon, however it fails; what went wrong with it."""
@@ -238,8 +241,7 @@ class Service:
         """Make the watches those of the jobs in force, and have each look at once."""
         jobs = {job.name: job for job in self._parts.jobs}
         for name in self._watches.keys() - jobs.keys():
-            self._scheduler.remove_job(name)
-            self._scheduler.remove_executor(_slot(name), shutdown=False)
+            self._scheduler.remove_job(_slot(name))
             self._retired = [watch for watch in self._retired if watch.busy] + [self._watches.pop(name)]
             self._retired[-1].retire()
         self._health.expect({name: job.every for name, job in jobs.items()})
@@ -248,19 +250,12 @@ class Service:
                 if job.source is not self._watches[name].job.source:
                     self._listen(self._watches[name], job)
                 self._watches[name].replace(job)
-                self._scheduler.reschedule_job(name, trigger=_every(job.every))
+                self._scheduler.reschedule_job(_slot(name), trigger=_every(job.every))
             else:
-                self._watches[name] = Watch(job)
-                self._listen(self._watches[name], job)
-                self._scheduler.add_executor(_thread(), _slot(name))
-                self._scheduler.add_job(
-                    self._run,
-                    _every(job.every),
-                    (self._watches[name],),
-                    id=name,
-                    executor=_slot(name),
-                    next_run_time=self._now(),
-                )
+                self._watches[name] = watch = Watch(job)
+                self._listen(watch, job)
+                self._scheduler.add_job(watch.fall_due, _every(job.every), id=_slot(name))
+                Thread(target=self._attend, args=(watch,), name=name, daemon=True).start()
         at_once = {"next_run_time": self._now(), "replace_existing": True}
         self._scheduler.add_job(self._stamp, _every(STAMPS_EVERY), id=STAMPS, executor=STAMPS, **at_once)
 
@@ -290,7 +285,7 @@ class Service:
 
     def _listen(self, watch: Watch, job: Job) -> None:
         """Have the source say when something may have come, if it can; the timer goes on regardless."""
-        listener = job.listener(lambda: self._hint(job.name)) if job.listener else None
+        listener = job.listener(watch.ring) if job.listener else None
         watch.hear(listener)
         if listener:
             Thread(target=self._hear, args=(job.name, listener), daemon=True).start()
@@ -303,22 +298,9 @@ class Service:
         for problem in self._guarded(f"{source}: listening", run):
             log.error("%s", problem.message)
 
-    def _hint(self, source: str) -> None:
-        """Something may have come: look now. A look that is under way is followed by another."""
-        if watch := self._watches.get(source):
-            watch.ask()
-            with suppress(LookupError):  # retired meanwhile
-                self._scheduler.modify_job(source, next_run_time=self._now())
-
     def _ask_all(self) -> dict[str, int]:
         """Have every source looked at now; how many looks each had begun before."""
         return {name: watch.ask() for name, watch in self._watches.items()}
-
-    def _hurry(self) -> None:
-        """Have looks begin that were asked for; at each tick anew, as the library drops what has not quite ended."""
-        for name, watch in self._watches.items():
-            if watch.asked and not watch.busy:
-                self._scheduler.modify_job(name, next_run_time=self._now())
 
     def _overdue(self) -> bool:
         """Whether the rules in force may change without the file: something waits and may go on, or failed."""
@@ -458,7 +440,7 @@ def _thread() -> Any:
 
 
 def _slot(source: str) -> str:
-    return f"source {source}"  # "default" is a name of the library's own
+    return f"source {source}"  # none of the other jobs is called so
 
 
 def _now() -> datetime:

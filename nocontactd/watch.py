@@ -1,12 +1,13 @@
 """One source under the schedule: its looks follow one another, and one that is asked for meanwhile comes after.
 
+Its thread waits here for the timer, for a sign and for whoever asks, and nothing stands in between.
 A source that refuses the login is asked ever more seldom, or the account would be locked, and so is one that
 cannot be reached; whoever asks for a look gets one all the same.
 """
 
 import random
 from collections.abc import Callable
-from threading import Lock
+from threading import Condition
 
 from nocontactd.assemble import Job
 from nocontactd.ports import Listener
@@ -21,7 +22,7 @@ so that the clients of a server that went away do not all come at once."""
 
 
 class Watch:
-    """What is known of one source between its looks; the schedule's thread and the main one share it."""
+    """What is known of one source between its looks; several threads share it."""
 
     def __init__(self, job: Job, jitter: Callable[[], float] = random.random) -> None:
         """`jitter`: a number from 0 to 1."""
@@ -30,9 +31,13 @@ class Watch:
         self.begun = 0
         """Looks so far."""
         self.ended = 0
-        self._lock = Lock()
+        self.signed = False
+        """The look that was begun last was brought by a sign that something came."""
+        self._lock = Condition()
         self._listener: Listener | None = None
         self._asked = True
+        self._due = False
+        self._sign = False
         self._retired = False
         self._refusals = self._losses = 0
         self._begun_at = 0.0
@@ -47,13 +52,34 @@ class Watch:
         """Have a look begin from now on, whatever the time; once more than this number have ended, it was made."""
         with self._lock:
             self._asked = True
+            self._lock.notify_all()
             return self.begun
+
+    def ring(self) -> None:
+        """Something may have come: as `ask`."""
+        with self._lock:
+            self._sign = True
+        self.ask()
+
+    def fall_due(self) -> None:
+        """Have a look begin unless one was made just now, or the source rests."""
+        with self._lock:
+            self._due = True
+            self._lock.notify_all()
+
+    def wait(self) -> bool:
+        """Until a look may be due; False: there will be none any more."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._asked or self._due or self._retired)
+            self._due = False
+            return not self._retired
 
     def begin(self, at: float) -> Job | None:
         """What to look at now, None if it is not yet time (monotonic seconds)."""
         with self._lock:
             if self.busy or self._retired or (at < self._rest_until and not self._asked):
                 return None
+            self.signed, self._sign = self._sign, False
             self._asked = False
             self._begun_at = at
             self.begun += 1
@@ -79,11 +105,6 @@ class Watch:
         if over:
             job.source.close()
 
-    @property
-    def asked(self) -> bool:
-        """Whether another look was asked for since the last one began."""
-        return self._asked and not self._retired
-
     def hear(self, listener: Listener | None) -> None:
         """From now on this one listens at the source; the one before it is stopped."""
         with self._lock:
@@ -99,6 +120,7 @@ class Watch:
             before, self.job = self.job, job
             self._asked = True
             over = before.source is not job.source and not self.busy
+            self._lock.notify_all()
         if over:
             before.source.close()
 
@@ -107,6 +129,7 @@ class Watch:
         with self._lock:
             self._retired = True
             over = not self.busy
+            self._lock.notify_all()
             listener, self._listener = self._listener, None
         if listener:
             listener.stop()

@@ -17,9 +17,10 @@ from nocontactd.errors import NocontactError, SourceError, UnreachableError
 from nocontactd.model import Cursor, Envelope, Look, MessageRef, Receipt
 from nocontactd.reading import Reader
 from nocontactd.sources.imap import Mailbox
+from nocontactd.sources.imap.answers import copyuid
 from nocontactd.sources.imap.length import PIECE
 from nocontactd.sources.imap.look import AUTHOR_FIELDS, BACKLOG, HEADER, arrived, fields
-from nocontactd.sources.imap.session import CHUNK, _copyuid
+from nocontactd.sources.imap.session import CHUNK
 from nocontactd.sources.imap.wire import COMMAND_OCTETS, Patience
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.peers.onlooker import MailServer, looking
@@ -708,7 +709,7 @@ def test_removals_are_asked_for_in_bounded_sets_of_explicit_uids() -> None:
     ],
 )
 def test_a_copyuid_is_read_or_counts_for_nothing(answer: bytes, places: dict[int, tuple[int, int]]) -> None:
-    assert _copyuid([answer], 3) == places
+    assert copyuid([answer], 3) == places
 
 
 # -- at large, and at a real server

@@ -79,6 +79,7 @@ def test_of_a_large_backlog_of_plain_messages_no_structure_is_asked_for(server: 
 
 
 def test_a_quiet_look_asks_for_no_header_and_no_structure(server: PlainImap) -> None:
+    server.capabilities = (*server.capabilities, "UNSELECT")
     server.boxes["INBOX"].put(Mail(INVITATIONS["alone"]))
     box = mailbox(server)
     _, looks = look(box)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -75,11 +76,15 @@ class World:
 
 @pytest.fixture
 def fuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fuse], None]:
-    """Put every command that is sent on a fuse."""
+    """Put every command that is sent on a fuse, also between those that are sent without waiting."""
     send = Wire.send
 
     def put_on(fuse: Fuse) -> None:
-        monkeypatch.setattr(Wire, "send", lambda wire, data: fuse.call("send", lambda: send(wire, data)))
+        def send_each(wire: Wire, data: bytes) -> None:
+            for line in bytes(data).splitlines(keepends=True):
+                fuse.call("send", partial(send, wire, line))
+
+        monkeypatch.setattr(Wire, "send", send_each)
 
     return put_on
 

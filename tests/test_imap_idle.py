@@ -64,11 +64,11 @@ def server() -> Iterator[Dovecot]:
         yield running
 
 
-def deliver(server: Dovecot, user: str, times: int = 1) -> None:
+def deliver(server: Dovecot, user: str, times: int = 1, folder: str = "INBOX") -> None:
     with imaplib.IMAP4(server.host, server.port) as client:
         client.authenticate("PLAIN", lambda _: f"\0{user}\0{server.password}".encode())
         for _ in range(times):
-            client.append("INBOX", "", None, LETTER)
+            client.append(folder, "", None, LETTER)
 
 
 def test_it_rings_when_something_comes_and_once_when_it_begins(server: Dovecot, tmp_path: Path) -> None:
@@ -144,6 +144,9 @@ class Tricks:
                     client.sendall(b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 1] x\r\n")
                 elif command.upper().startswith(b"IDLE"):
                     (self.idles.pop(0) if self.idles else patient)(client, lines)
+                elif command.upper().startswith(b"NOTIFY"):
+                    client.sendall(tag + b" NO [BADEVENT (AnnotationChange)] no\r\n")
+                    continue
                 elif command.upper().startswith(b"CAPABILITY"):
                     client.sendall(b"* CAPABILITY %b\r\n" % self.capability.encode())
                 client.sendall(tag + b" OK done\r\n")
@@ -169,6 +172,13 @@ def patient(client: socket.socket, lines: Lines) -> None:
 
 def in_one_segment(client: socket.socket, lines: Lines) -> None:
     client.sendall(b"* 1 EXISTS\r\n+ idling\r\n* 2 EXISTS\r\n")
+    next(lines)
+
+
+def of_another_folder(client: socket.socket, lines: Lines) -> None:
+    client.sendall(b"+ idling\r\n")
+    time.sleep(0.05)
+    client.sendall(b"* STATUS Junk (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 1)\r\n")
     next(lines)
 
 
@@ -199,6 +209,11 @@ def refuses(client: socket.socket, _lines: Lines) -> None:
     client.sendall(b"")
 
 
+def tells_no_more(client: socket.socket, lines: Lines) -> None:
+    client.sendall(b"+ idling\r\n* OK [NOTIFICATIONOVERFLOW] too much\r\n")
+    next(lines)
+
+
 def ends_in_half_a_line(client: socket.socket, lines: Lines) -> None:
     client.sendall(b"+ idling\r\n")
     next(lines)
@@ -223,14 +238,33 @@ def tricks(*idles: Callable[[socket.socket, Lines], None], **said: str) -> Itera
         server.close()
 
 
-@pytest.mark.parametrize("idle", [in_one_segment, octet_by_octet])
+def test_what_comes_to_another_folder_is_a_sign_where_the_server_tells_of_it(server: Dovecot, tmp_path: Path) -> None:
+    bell = Bell()
+    deliver(server, tmp_path.name)  # so that there is a mailbox
+    with listening(server.port, tmp_path.name, server.password, bell):
+        bell.wait(1)
+        time.sleep(0.1)
+        came = time.monotonic()
+        deliver(server, tmp_path.name, folder="Junk")
+        bell.wait_since(came, 5)
+
+
+def test_a_server_that_refuses_to_tell_of_other_folders_is_listened_to_all_the_same() -> None:
+    bell = Bell()
+    with tricks(in_one_segment, capability="IMAP4rev1 IDLE NOTIFY") as server:
+        with listening(server.port, "me", "secret", bell):
+            bell.wait(2)
+        assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("idle", [in_one_segment, octet_by_octet, of_another_folder])
 def test_a_sign_is_heard_however_it_is_cut(idle: Callable[[socket.socket, Lines], None]) -> None:
     bell = Bell()
     with tricks(idle) as server, listening(server.port, "me", "secret", bell):
         bell.wait(2)
 
 
-@pytest.mark.parametrize("idle", [closes, takes_leave, ends_in_half_a_line, refuses])
+@pytest.mark.parametrize("idle", [closes, takes_leave, ends_in_half_a_line, refuses, tells_no_more])
 def test_a_connection_that_ends_is_made_anew_within_a_second_and_rings(
     idle: Callable[[socket.socket, Lines], None],
 ) -> None:

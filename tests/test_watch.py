@@ -1,5 +1,8 @@
 """One source under the schedule."""
 
+import time
+from threading import Thread
+
 from nocontactd.assemble import Job
 from nocontactd.watch import FIRST_PAUSE, FIRST_REST, LONGEST_PAUSE, LONGEST_REST, Watch
 
@@ -119,12 +122,44 @@ def test_who_asks_during_a_look_gets_another_one() -> None:
     watch.begin(0)
     before = watch.ask()
     watch.end(watch.job)
-    assert watch.asked
     assert watch.ended <= before
-    watch.begin(0)
+    assert watch.begin(0) is not None
     watch.end(watch.job)
     assert watch.ended > before
-    assert not watch.asked
+    watch.rest(0, refused=False)
+    assert watch.begin(1) is None
+
+
+def test_its_thread_sleeps_until_it_is_time_or_somebody_asks() -> None:
+    watch, awake = Watch(job()), list[str]()
+
+    def attend() -> None:
+        while watch.wait():
+            if look := watch.begin(0):
+                awake.append("sign" if watch.signed else "asked")
+                watch.end(look)
+            else:
+                awake.append("early")
+
+    thread = Thread(target=attend)
+    thread.start()
+    for number, wake in enumerate((watch.ask, watch.ring, watch.ask), 2):
+        while len(awake) < number - 1:
+            time.sleep(0.001)
+        time.sleep(0.02)
+        assert len(awake) == number - 1, "it woke up by itself"
+        wake()
+    while len(awake) < 4:
+        time.sleep(0.001)
+    assert awake == ["asked", "asked", "sign", "asked"]
+    watch.rest(0, refused=False)
+    watch.fall_due()
+    while len(awake) < 5:
+        time.sleep(0.001)
+    assert awake[4] == "early", "a look was made just now"
+    watch.retire()
+    thread.join(2)
+    assert not thread.is_alive()
 
 
 def test_a_replaced_source_is_closed_when_nobody_looks_at_it_any_more() -> None:

@@ -1,10 +1,11 @@
 """From delivery to gone: the daemon in IDLE against imapfilter's own idle loop, on one Dovecot, by turns.
 
-PYTHONPATH=. python tests/bench/arrival.py [DELIVERIES]
+PYTHONPATH=. python tests/bench/arrival.py [idle|poll|crowd [DELIVERIES]]
 """
 
 import imaplib
 import os
+import random
 import re
 import shutil
 import statistics
@@ -12,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from tests.installation import Installation
@@ -29,6 +30,9 @@ while true do
   account.INBOX:enter_idle()
 end
 """
+OTHER = b"From: nadia@friends.example\r\nSubject: tea\r\nMessage-ID: <%d@friends.example>\r\n\r\nHello.\r\n"
+PATIENCE = 45.0
+"""Seconds after which a message counts as missed."""
 LISTED = b"From: ex@abuser.example\r\nSubject: x\r\nMessage-ID: <%d@abuser.example>\r\n\r\nHello.\r\n"
 
 
@@ -60,17 +64,33 @@ def daemon(owner: Installation) -> Iterator[None]:
         process.wait(10)
 
 
-def standing(server: Dovecot, user: str) -> Callable[[], bool]:
-    """Whether anything stands in the inbox, read from the Maildir itself."""
-    inbox = server.folder / "home" / user / "Maildir"
-    return lambda: any(entry for name in ("new", "cur") for entry in os.scandir(inbox / name))
+def fill(inbox: Path, messages: int) -> None:
+    """Messages of somebody else, as files: many names of a few."""
+    account = inbox.stat()
+    for number in range(messages):
+        place = inbox / "cur" / f"{1_700_000_000 + number}.M{number}P1.other:2,S"
+        first = inbox / "cur" / f"{1_700_000_000 + number // 1000 * 1000}.M{number // 1000 * 1000}P1.other:2,S"
+        if place == first:
+            place.write_bytes(OTHER % number)
+            os.chown(place, account.st_uid, account.st_gid)
+        else:
+            os.link(first, place)
 
 
-def seconds_until_gone(client: imaplib.IMAP4, there: Callable[[], bool], number: int) -> float | None:
+def places(inbox: Path) -> list[Path]:
+    """Wherever the message that has just come may stand in the Maildir, whatever is done to it but removed."""
+    (name,) = (place.name for place in (inbox / "new").iterdir())
+    return [inbox / "new" / name, *(inbox / "cur" / f"{name}:2,{flags}" for flags in ("", "S", "T", "ST"))]
+
+
+def seconds_until_gone(client: imaplib.IMAP4, inbox: Path, number: int) -> float | None:
     client.append("INBOX", "", None, LISTED % number)
     began = time.perf_counter()
-    while there():
-        if time.perf_counter() - began > 45:
+    there = places(inbox)
+    while any(place.exists() for place in there) or any(place.exists() for place in there):  # it may be renamed between
+        if time.perf_counter() - began > PATIENCE:
+            for place in there:
+                place.unlink(missing_ok=True)
             return None
         time.sleep(0.001)
     return time.perf_counter() - began
@@ -84,28 +104,61 @@ def logged_in(server: Dovecot, user: str) -> imaplib.IMAP4:
     return client
 
 
-def main(deliveries: int) -> None:
+def measured(deliveries: int, every: str, messages: int, theirs: bool) -> None:
+    """Deliver to both by turns; with so many messages of others in each inbox."""
     with tempfile.TemporaryDirectory() as name, dovecot(password="plain") as server:
         folder = Path(name)
         owner = Installation(folder / "owner", server).with_keys()
-        owner.put("config.yaml", re.sub(r"every: \S+", "every: 60s", owner.config.read_text()))
-        clients = {"nocontactd": logged_in(server, owner.user), "imapfilter": logged_in(server, "other")}
-        there = {"nocontactd": standing(server, owner.user), "imapfilter": standing(server, "other")}
-        taken: dict[str, list[float]] = {who: [] for who in clients}
-        with imapfilter(folder, server, "other"), daemon(owner):
-            time.sleep(3)
+        owner.put("config.yaml", re.sub(r"every: \S+", f"every: {every}", owner.config.read_text()))
+        users = {"nocontactd": owner.user} | ({"imapfilter": "other"} if theirs else {})
+        clients = {who: logged_in(server, user) for who, user in users.items()}
+        inboxes = {who: server.folder / "home" / user / "Maildir" for who, user in users.items()}
+        for who, client in clients.items():
+            fill(inboxes[who], messages)
+            client.select("INBOX", readonly=True)  # so that the server's index is there
+            client.search(None, "FROM", "ex@abuser.example")
+            client.close()
+        taken: dict[str, list[float]] = {who: [] for who in users}
+        with imapfilter(folder, server, "other") if theirs else nullcontext(), daemon(owner):
+            while "started" not in (owner.folder / "log").read_text():
+                time.sleep(0.05)
+            while owner.nocontact("poll").returncode == 75:  # the first look has not finished
+                time.sleep(1)
+            time.sleep(3 + messages / 10_000)  # the other one says nothing of when it is ready
             for number in range(deliveries):
                 for who, client in clients.items():
-                    seconds = seconds_until_gone(client, there[who], number)
+                    seconds = seconds_until_gone(client, inboxes[who], number)
                     if seconds is not None:
                         taken[who].append(seconds)
-                time.sleep(0.2)
+                time.sleep(random.random() * 0.2)
+    show(deliveries, taken)
+
+
+def show(deliveries: int, taken: dict[str, list[float]]) -> None:
     print(f"{'':12}{'median ms':>10}{'p99 ms':>10}{'missed':>8}")
+    found = {}
     for who, times in taken.items():
-        p99 = statistics.quantiles(times, n=100)[-1] if len(times) > 1 else times[0]
-        print(f"{who:12}{statistics.median(times) * 1000:10.0f}{p99 * 1000:10.0f}{deliveries - len(times):8}")
-    print(f"ratio of medians {statistics.median(taken['nocontactd']) / statistics.median(taken['imapfilter']):.2f}")
+        p99 = statistics.quantiles(times, n=100)[-1] if len(times) > 1 else max(times, default=PATIENCE)
+        found[who] = statistics.median(times) if times else PATIENCE, p99
+        print(f"{who:12}{found[who][0] * 1000:10.0f}{p99 * 1000:10.0f}{deliveries - len(times):8}")
+    if "imapfilter" in found:
+        medians, highs = ([found[who][at] for who in ("nocontactd", "imapfilter")] for at in (0, 1))
+        print(f"ratio of medians {medians[0] / medians[1]:.2f}, of p99 {highs[0] / highs[1]:.2f}")
+
+
+RUNS = {
+    "idle": ("a small inbox, IDLE", 200, "60s", 0, True),
+    "poll": ("every: 0.1s", 100, "0.1s", 0, False),
+    "crowd": ("100,000 messages in the inbox, IDLE", 3, "60s", 100_000, True),
+}
+
+
+def main(which: str = "", deliveries: str = "") -> None:
+    for name, (what, usual, every, messages, theirs) in RUNS.items():
+        if which in ("", name):
+            print(what)
+            measured(int(deliveries or usual), every, messages, theirs)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    main(*sys.argv[1:])

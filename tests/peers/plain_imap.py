@@ -87,6 +87,8 @@ class PlainImap:
         self.namespace = '(("" "/")) (("Others/" "/")) NIL'
         self.leaves_at = 0
         """At this command, counted over all connections, it says BYE and does nothing."""
+        self.stuck_uidnext = 0
+        """What it says instead of the truth, if not 0."""
         self.meddle: Callable[[str, bytes], Iterable[bytes]] = lambda _line, answer: [answer]
         self._listener = socket.create_server((self.host, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -258,14 +260,16 @@ class _Talk:
         said = self._server.namespace.encode()
         return b"* NAMESPACE " + (decode(said).encode() if self._utf8 else said) + b"\r\n", "OK done"
 
-    def _list(self, _: str) -> tuple[bytes, str]:
+    def _list(self, asked: str) -> tuple[bytes, str]:
         rows = b""
         for name, box in self._server.boxes.items():
-            spelled = decode(name.encode()).encode() if self._utf8 else name.encode()
-            rows += f"* LIST ({box.attributes}) {self._server.delimiter} ".encode()
-            rows += b"{%d}\r\n%b" % (len(spelled), spelled) if self._server.names_are_literals else _quoted(spelled)
-            rows += b"\r\n"
-        return rows, "OK done"
+            rows += f"* LIST ({box.attributes}) {self._server.delimiter} ".encode() + self._spelled(name) + b"\r\n"
+        names = self._server.boxes if "STATUS" in asked and "LIST-STATUS" in self._server.capabilities else ()
+        return rows + b"".join(self._standing(name) for name in names), "OK done"
+
+    def _spelled(self, name: str) -> bytes:
+        spelled = decode(name.encode()).encode() if self._utf8 else name.encode()
+        return b"{%d}\r\n%b" % (len(spelled), spelled) if self._server.names_are_literals else _quoted(spelled)
 
     def _named(self, argument: str) -> str:
         """The folder that a client means, as it is spelled in `boxes`."""
@@ -273,6 +277,18 @@ class _Talk:
         if self._utf8:
             name = encode(name.encode("latin-1").decode()).decode()
         return "INBOX" if name.upper() == "INBOX" else name
+
+    def _status(self, arguments: str) -> tuple[bytes, str]:
+        name = self._named(arguments[: arguments.index(" (")])
+        if name not in self._server.boxes:
+            return b"", "NO [NONEXISTENT] no such folder"
+        return self._standing(name), "OK done"
+
+    def _standing(self, name: str) -> bytes:
+        box = self._server.boxes[name]
+        uidnext = f" UIDNEXT {self._server.stuck_uidnext or box.uidnext}" if self._server.gives_uidnext else ""
+        said = f" (UIDVALIDITY {box.uidvalidity}{uidnext} MESSAGES {len(box.mails)})\r\n"
+        return b"* STATUS " + self._spelled(name) + said.encode()
 
     def _create(self, arguments: str) -> tuple[bytes, str]:
         self._server.newest += 1
@@ -294,7 +310,8 @@ class _Talk:
         if self._box is None:
             return b"", "NO [NONEXISTENT] no such folder"
         self._writable = writable and not self._box.read_only
-        uidnext = f"* OK [UIDNEXT {self._box.uidnext}] next\r\n" if self._server.gives_uidnext else ""
+        next_uid = self._server.stuck_uidnext or self._box.uidnext
+        uidnext = f"* OK [UIDNEXT {next_uid}] next\r\n" if self._server.gives_uidnext else ""
         recent = "" if self._server.rev2 else "* 0 RECENT\r\n"
         lines = (
             f"* FLAGS (\\Deleted \\Seen)\r\n* {len(self._box.mails)} EXISTS\r\n{recent}"

@@ -23,12 +23,17 @@ LONGEST_REST = 300.0
 REFUSED_REST = 900.0
 """Seconds after a refused login: the look itself tells the owner of it."""
 
-_CAME = re.compile(rb"\* \d+ (?:EXISTS|RECENT)\b", re.IGNORECASE)
+_CAME = re.compile(rb"\* (?:\d+ (?:EXISTS|RECENT)|STATUS\b.*\bUIDNEXT)\b", re.IGNORECASE)
+"""Something came to the inbox, or (NOTIFY) to another folder."""
+_OVERFLOW = re.compile(rb"\* OK \[NOTIFICATIONOVERFLOW\b", re.IGNORECASE)
 _BYE = re.compile(rb"\* BYE\b", re.IGNORECASE)
 
 
 class Listener:
-    """Listens at one mailbox's INBOX, in a thread and over a connection of its own."""
+    """Listens at one mailbox's INBOX, and at its other folders where the server has NOTIFY, in a thread of its own.
+
+    The connection is its own, too.
+    """
 
     def __init__(
         self,
@@ -76,6 +81,7 @@ class Listener:
                 self.deaf = True
                 return
             session.examine("INBOX")
+            session.notify()
             while not self._ended.is_set():
                 self._idle(session)
         finally:
@@ -96,4 +102,6 @@ class Listener:
 def _is_sign(line: bytes) -> bool:
     if _BYE.match(line):
         raise LostError("the server took leave")
+    if _OVERFLOW.match(line):  # from now on it tells nothing any more (RFC 5465, 5.8)
+        raise LostError("the server no longer tells of what comes")
     return bool(_CAME.match(line))

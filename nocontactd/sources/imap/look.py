@@ -14,12 +14,14 @@ from nocontactd.reading import Reader, Reading
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.fetch_answers import Answer
 from nocontactd.sources.imap.seen import Seen
-from nocontactd.sources.imap.session import Selected, Session, chunks
+from nocontactd.sources.imap.session import Ahead, Selected, Session, chunks
 
 BACKLOG = 2_000
 """More older messages than this in a folder, and their author fields are read instead of the whole header."""
 HEADER = 32 * 1024
 """Octets of a header that are asked for at first: 16 MiB at worst for the messages of one command."""
+AHEAD = 50
+"""New messages whose headers are asked for in the flight that opens their folder."""
 LONG_HEADER = 1024 * 1024
 """Octets of a header that are read at most, besides its author fields wherever they stand."""
 
@@ -53,12 +55,17 @@ def look_through(
     seen: Seen,
     contents: Contents,
     backlog: int,
+    *,
+    thorough: bool = False,
 ) -> Iterator[Envelope | Look]:
-    """The folder's messages that the cursor does not cover by these rules, then its Look."""
-    now = session.examine(folder)
+    """The folder's messages that the cursor does not cover by these rules, then its Look.
+
+    `thorough`: whatever the server says of its next UID.
+    """
+    now = session.examine(folder, _ahead(cursor, rules))
     known = cursor.next_uid if cursor and cursor.uidvalidity == now.uidvalidity else None
     first = known if known and cursor and cursor.rules == rules else 1
-    uids = uids_from(session, now, first)
+    uids = uids_from(session, now, first, thorough=thorough)
     older = [uid for uid in uids if known is None or uid < known]
     for part, whole in ((older, len(older) <= backlog), (uids[len(older) :], True)):
         for answer, header, reading in _messages(session, now, part, contents, whole=whole):
@@ -71,12 +78,21 @@ def look_through(
     yield Look(folder, now.uidvalidity, next_uid, now.exists)
 
 
-def uids_from(session: Session, now: Selected, first: int) -> list[int]:
-    """The UIDs of the open folder from this one on, ascending."""
-    if not now.exists or (now.uidnext is not None and now.uidnext <= first):
+def uids_from(session: Session, now: Selected, first: int, *, thorough: bool = False) -> list[int]:
+    """The UIDs from this one on that the open folder may hold, ascending."""
+    if not now.exists or (not thorough and now.uidnext is not None and now.uidnext <= first):
         return []
+    if not thorough and now.uidnext is not None and now.uidnext - first <= AHEAD:
+        return list(range(first, now.uidnext))
     # `n:*` holds the last message even when that is older than n (RFC 9051, 9: seq-range)
     return [uid for uid in session.search("UID", f"{first}:*") if uid >= first]
+
+
+def _ahead(cursor: Cursor | None, rules: str) -> Ahead | None:
+    """What is new is judged by its whole header, and usually little."""
+    if cursor is None or cursor.rules != rules:
+        return None
+    return Ahead(cursor.next_uid, cursor.next_uid + AHEAD - 1, _items("HEADER"))
 
 
 def envelope(ref: MessageRef, answer: Answer, reading: Reading, *, arrival: bool) -> Envelope:
@@ -128,8 +144,12 @@ def _messages(
 
 def ask(session: Session, uids: Sequence[int], section: str) -> dict[int, Answer]:
     """The answers for this section of a header, as far as it is bounded, with size and date; by UID."""
-    answers = session.fetch(uids, f"({_ABOUT} BODY.PEEK[{section}]<0.{HEADER}>)")
+    answers = session.fetch(uids, _items(section))
     return {answer.uid: answer for answer in answers if answer.uid is not None and answer.size is not None}
+
+
+def _items(section: str) -> str:
+    return f"({_ABOUT} BODY.PEEK[{section}]<0.{HEADER}>)"
 
 
 def _long_header(session: Session, uid: int, reader: Reader) -> bytes:

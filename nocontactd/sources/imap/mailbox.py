@@ -1,17 +1,21 @@
 """A mailbox as a Source. It is opened for reading only, and for writing only to remove receipts.
 
-What goes wrong with one message or one folder holds up no other; a lost connection is made anew
-once, and only a server that cannot be reached ends a look.
+A folder that stands as it was left is not opened at all (unchanged.py). What goes wrong with one
+message or one folder holds up no other; a lost connection is made anew once, and only a server that
+cannot be reached ends a look.
 """
 
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
 from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, PutBack, Receipt, Removal, Written
 from nocontactd.reading import Reader
+from nocontactd.sources.imap.answers import Standing
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
 from nocontactd.sources.imap.idle import Listener
@@ -23,7 +27,11 @@ from nocontactd.sources.imap.removal import goes_through_trash, take_out
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.sent import written_in
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
+from nocontactd.sources.imap.unchanged import Unchanged
 from nocontactd.sources.imap.wire import Patience
+
+ONE_BY_ONE = 3600.0
+"""Seconds without flights after a connection was lost in one: the server may not bear them, or it was chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,7 @@ class _Listed:
 
     session: Session
     folders: tuple[Folder, ...]
+    standing: Mapping[str, Standing]
     foreign: tuple[str, ...]
 
 
@@ -73,10 +82,13 @@ class Mailbox:
         self._contents = Contents(reader)
         self._backlog = backlog
         self._filed = filed
-        self._prefix: str | None = None
         self._session: Session | None = None
         self._listed: _Listed | None = None
         """As `written` was told just now, for the scan that follows."""
+        self._unchanged = Unchanged()
+        self._inbox: Choice | None = None
+        """As it was looked at last, if it is among the folders to look at."""
+        self._one_by_one_until = 0.0
 
     @property
     def name(self) -> str:
@@ -84,20 +96,18 @@ class Mailbox:
 
     def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
         """See ports.Source. Folders that fail give a Look with the problem."""
-        choices = self._choices()
+        listed, choices = self._choices()
         filed = self.placed(self._filed) if self._filed else None
+        self._inbox = next((choice for choice in choices if choice.folder.upper() == "INBOX"), None)
         self._seen.clear()
+        at = time.monotonic()
         unreachable = False
         for choice in choices:
             problem = choice.problem
             try:
                 if not problem and not unreachable:
-                    session = self._connected()
-                    known = cursors.get(choice.folder)
-                    looked = look_through(
-                        session, self.name, choice.folder, known, rules, self._seen, self._contents, self._backlog
-                    )
-                    yield from with_marks(session, looked) if choice.folder == filed else looked
+                    looked = self._through(choice.folder, listed.standing, cursors.get(choice.folder), rules, at)
+                    yield from with_marks(self._connected(), looked) if choice.folder == filed else looked
                     continue
             except (LostError, RefusedError) as error:
                 problem = error.message
@@ -105,11 +115,53 @@ class Mailbox:
                 unreachable = True
             yield Look(choice.folder, 0, 0, 0, problem or "the server could not be reached again")
 
+    def _through(
+        self, folder: str, standing: Mapping[str, Standing], cursor: Cursor | None, rules: str, at: float
+    ) -> Iterator[Envelope | Look]:
+        """One folder, as far as it may hold anything that was not seen."""
+        thorough = self._unchanged.doubts(folder, at) or self._unchanged.is_contradicted(folder, standing)
+        if not thorough and (left := self._unchanged.look(folder, standing, cursor, rules)):
+            yield left
+            return
+        seen, contents, session = self._seen, self._contents, self._connected()
+        for item in look_through(
+            session, self.name, folder, cursor, rules, seen, contents, self._backlog, thorough=thorough
+        ):
+            if isinstance(item, Look):
+                self._unchanged.leave(item, at)
+            yield item
+
+    def arrivals(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
+        """What came to the inbox since the last look at it, before anything else is looked at.
+
+        Nothing where a sweep is due: that is left to `scan`, and so is whatever goes wrong here.
+        """
+        choice = self._inbox
+        cursor = cursors.get(choice.folder) if choice else None
+        if choice is None or choice.problem or cursor is None or cursor.rules != rules:
+            return
+        self._seen.clear()
+        try:  # a connection that has died unnoticed is found out by what is asked of it first
+            if self._session is None or not self._session.alive:
+                self._connected()
+            yield from self._through(choice.folder, {}, cursor, rules, time.monotonic())
+        except SourceError:
+            return
+
     def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         """See ports.Source."""
-        for folder in self._sent():
+        listed, folders = self._sent()
+        at = time.monotonic()
+        for folder in folders:
+            left = self._unchanged.look(folder, listed.standing, cursors.get(folder), "")
+            if left and not self._unchanged.doubts(folder, at):
+                yield left
+                continue
             try:
-                yield from written_in(self._connected(), folder, cursors.get(folder))
+                for item in written_in(self._connected(), folder, cursors.get(folder)):
+                    if isinstance(item, Look):
+                        self._unchanged.leave(item, at)
+                    yield item
             except (LostError, RefusedError) as error:
                 yield Look(folder, 0, 0, 0, error.message)
 
@@ -146,18 +198,17 @@ class Mailbox:
     def placed(self, folder: str) -> str:
         """The name of a folder of the owner's own in full: some servers begin it with a prefix. SourceErrors."""
         try:
-            if self._prefix is None:
-                self._prefix = self._connected().own_prefix()
+            prefix = self._connected().own_prefix()
         except (LostError, RefusedError) as error:
             raise SourceError(f"{self.name}: its folders were not named: {error.message}") from None
-        return folder if folder.startswith(self._prefix) else self._prefix + folder
+        return folder if folder.startswith(prefix) else prefix + folder
 
     def check(self) -> tuple[str, ...]:
         """What keeps this mailbox from being looked through and cleared, a sentence each; nothing is changed.
 
         SourceError, CredentialError: it cannot be looked at at all.
         """
-        found = [problem for choice in self._choices() if (problem := self._unreadable(choice))]
+        found = [problem for choice in self._choices()[1] if (problem := self._unreadable(choice))]
         session = self._connected()
         if goes_through_trash(session.capabilities):
             listed = self._list()
@@ -172,7 +223,7 @@ class Mailbox:
 
     def remarks(self) -> tuple[str, ...]:
         """What is no fault and should be known, a sentence each. SourceError, CredentialError: as `check`."""
-        folders = self._sent()
+        _, folders = self._sent()
         if not folders or any(self._unreadable(Choice(folder)) for folder in folders):
             return ("whom you have written to is not known: no Sent folder can be read; so they may be held, too",)
         return ()
@@ -200,14 +251,17 @@ class Mailbox:
         if self._session and self._session.alive:
             self._session.try_it()
         if not self._session or not self._session.alive:
+            if self._session and self._session.lost_in_flight:
+                self._one_by_one_until = time.monotonic() + ONE_BY_ONE
             self._session = self._log_in()
+            self._session.flies = time.monotonic() >= self._one_by_one_until
         return self._session
 
-    def _sent(self) -> tuple[str, ...]:
-        self._listed = self._list()
-        return sent(self._listed.folders, self._listed.foreign, self._never_touch)
+    def _sent(self) -> tuple[_Listed, tuple[str, ...]]:
+        self._listed = listed = self._list()
+        return listed, sent(listed.folders, listed.foreign, self._never_touch)
 
-    def _choices(self) -> tuple[Choice, ...]:
+    def _choices(self) -> tuple[_Listed, tuple[Choice, ...]]:
         known, self._listed = self._listed, None
         session = self._connected()
         listed = known if known and known.session is session else self._list()
@@ -215,14 +269,22 @@ class Mailbox:
         wanted, filed = self._wanted, self.placed(self._filed) if self._filed else ""
         if wanted is not None and any(folder.name == filed for folder in listed.folders):
             wanted = tuple(dict.fromkeys((*wanted, filed)))
-        return choose(listed.folders, listed.foreign, wanted, self._never_touch, sweep_trash=through_trash)
+        return listed, choose(listed.folders, listed.foreign, wanted, self._never_touch, sweep_trash=through_trash)
 
-    def _list(self) -> "_Listed":
-        session = self._connected()
+    def _list(self) -> _Listed:
+        """The folders, and how those stand that may be left unopened."""
         try:
-            return _Listed(session, session.folders(), session.foreign())
+            with suppress(LostError):  # it may have died unnoticed
+                return self._survey(self._connected())
+            return self._survey(self._connected())
         except (LostError, RefusedError) as error:
             raise SourceError(f"{self.name}: its folders were not listed: {error.message}") from None
+
+    def _survey(self, session: Session) -> _Listed:
+        at = time.monotonic()
+        folders, standing = session.survey()
+        asked = [f.name for f in folders if f.name not in standing and not self._unchanged.doubts(f.name, at)]
+        return _Listed(session, folders, {**standing, **session.standings(asked)}, session.foreign())
 
     def _remove(self, folder: str, uidvalidity: int, receipts: Sequence[Receipt]) -> Removal:
         session = self._connected()

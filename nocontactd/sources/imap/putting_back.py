@@ -48,8 +48,7 @@ def _move(session: Session, uids: Sequence[int]) -> None:
     elif "UIDPLUS" in session.capabilities:
         session.copy(uids, INBOX)
         session.unmark(uids, MARK)  # from here on it is never copied again
-        session.mark_deleted(uids)
-        session.expunge(uids)
+        session.remove(uids)
     else:
         raise RefusedError("the server can neither move nor expunge single messages")
 

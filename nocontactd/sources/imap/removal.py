@@ -36,8 +36,7 @@ def take_out(session: Session, folder: str, uids: Sequence[int], trash: str | No
             moved |= session.move(part, str(trash))
     elif "UIDPLUS" in session.capabilities:
         for part in chunks(uids):
-            session.mark_deleted(part)
-            session.expunge(part)
+            session.remove(part)
     else:
         problem = _expunge_if_alone(session, uids)
     left = session.standing(uids)

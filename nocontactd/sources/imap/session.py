@@ -16,12 +16,19 @@ from imapclient.exceptions import IMAPClientError, IMAPClientReadOnlyError
 from imapclient.imap_utf7 import decode, encode
 
 from nocontactd.errors import SourceError
+from nocontactd.sources.imap import answers
+from nocontactd.sources.imap.answers import UIDS_END, Standing
 from nocontactd.sources.imap.fetch_answers import Answer, read_answers
 from nocontactd.sources.imap.folders import Folder
 from nocontactd.sources.imap.wire import fingerprint
 
 CHUNK = 500
 """UIDs in one command: 5,500 octets at most, and servers take lines of 8,000 (RFC 7162, 4)."""
+FLIGHT = 100
+"""Folders that are asked after in one flight: few enough that neither side waits with its answers for the other."""
+_STATUS = b"(UIDNEXT UIDVALIDITY MESSAGES)"
+_NEWS = b"(MessageNew MessageExpunge)"
+"""The one is not to be had without the other (RFC 5465, 5)."""
 
 
 class LostError(SourceError):
@@ -30,10 +37,6 @@ class LostError(SourceError):
 
 class RefusedError(SourceError):
     """The server said no, and the connection is as good as before."""
-
-
-UIDS_END = 2**63 - 1
-"""RFC 9051 gives UIDs and UIDVALIDITY 32 bits; some servers use more, but no ledger holds more than these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,16 @@ class Selected:
     writable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is asked for in the flight that opens a folder, so that it need not be asked for in one of its own."""
+
+    first: int
+    last: int
+    """UIDs, both of them numbers: `*` would bring the last message, however old."""
+    items: str
+
+
 class Session:
     """A login on a mailbox. LostError ends it: `alive` is false then. RefusedError does not."""
 
@@ -55,12 +68,19 @@ class Session:
         self._fresh = fresh
         self._used = time.monotonic()
         self._spelled: dict[str, bytes] = {}
+        self._spaces: tuple[str, tuple[str, ...]] | None = None
+        self._ahead: tuple[Ahead, list[Answer]] | None = None
+        self.flies = True
+        """Commands may be sent before the answer to the one before has come; else one by one."""
+        self.lost_in_flight = False
+        """The connection ended in the middle of several commands: some servers may not know what to do with them."""
         self.alive = True
         self.selected: Selected | None = None
         self.greeting: str = client.welcome.decode("utf-8", "backslashreplace")
         self.certificate = fingerprint(client.socket())
         with self._asking():
             self.capabilities = frozenset(word.decode("ascii") for word in client.capabilities())
+        self._lists_status = "LIST-STATUS" in self.capabilities
 
     def try_it(self) -> None:
         """Ask whether the other end is still there, if nothing was asked of it lately."""
@@ -70,34 +90,78 @@ class Session:
 
     def folders(self) -> tuple[Folder, ...]:
         """All folders that the server lists, with their SPECIAL-USE (RFC 6154) where it has that."""
-        extended = {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities  # Cyrus tells it only when asked
-        arguments = [b'""', b'"*"', *([b"RETURN (SPECIAL-USE)"] if extended else [])]
+        return self._list()[0]
+
+    def survey(self) -> tuple[tuple[Folder, ...], dict[str, Standing]]:
+        """All folders, and how they stand as far as the server says so in the same answer (RFC 5819).
+
+        No folder is open then where that can be, for of the open one a STATUS may be stale.
+        """
+        if self._lists_status:
+            try:
+                return self._list(status=True, leaving=self._leaving())
+            except RefusedError:
+                self._lists_status = False
+        return self._list(leaving=self._leaving())
+
+    def _list(
+        self, *, status: bool = False, leaving: tuple[bytes, ...] = ()
+    ) -> tuple[tuple[Folder, ...], dict[str, Standing]]:
+        # Cyrus tells SPECIAL-USE only when it is asked for.
+        wanted = [b"SPECIAL-USE"] if "SPECIAL-USE" in self.capabilities else []
+        wanted += [b"STATUS " + _STATUS] if status else []
+        extended = status or {"SPECIAL-USE", "LIST-EXTENDED"} <= self.capabilities
+        command = b'LIST "" "*"' + (b" RETURN (%b)" % b" ".join(wanted) if extended else b"")
         with self._asking():
-            data = self._client._raw_command_untagged(b"LIST", arguments, uid=False)
-            found = [_folder(*row) for row in self._client._proc_folder_list(data)]
+            untagged = self._client._imap.untagged_responses
+            untagged.pop("LIST", None), untagged.pop("STATUS", None)
+            *_, (kind, data) = self._flight(*leaving, command)
+            _check(kind, data)
+            found = [answers.folder(*row) for row in self._client._proc_folder_list(untagged.pop("LIST", []))]
+            said = dict(answers.standings(untagged.pop("STATUS", [])))
         self._spelled = {folder.name: spelled for folder, spelled in found}
-        return tuple(folder for folder, _ in found)
+        stand = {name: said[spelled] for name, spelled in self._spelled.items() if spelled in said}
+        if self.selected:
+            stand.pop(self.selected.folder, None)
+        return tuple(folder for folder, _ in found), stand
+
+    def standings(self, folders: Sequence[str]) -> dict[str, Standing]:
+        """How these folders stand, as far as the server says; never of the one that is open."""
+        asked = [name for name in folders if not self.selected or self.selected.folder != name]
+        found: dict[str, Standing] = {}
+        for part in (asked[at : at + FLIGHT] for at in range(0, len(asked), FLIGHT)):
+            with self._asking():
+                untagged = self._client._imap.untagged_responses
+                untagged.pop("STATUS", None)
+                self._flight(*(b"STATUS %b %b" % (self._quoted(name), _STATUS) for name in part))
+                said = dict(answers.standings(untagged.pop("STATUS", [])))
+            found |= {name: said[spelled] for name in part if (spelled := self._spelling(name)) in said}
+        return found
 
     def foreign(self) -> tuple[str, ...]:
         """The prefixes of other users' and shared folders (RFC 2342)."""
-        if "NAMESPACE" not in self.capabilities:
-            return ()
-        with self._asking():
-            namespace = self._client.namespace()
-            spaces = [*(namespace.other or ()), *(namespace.shared or ())]
-            return tuple(decode(prefix) for prefix, _ in spaces if prefix)
+        return self._prefixes()[1]
 
     def own_prefix(self) -> str:
         """What the names of the owner's own folders begin with (RFC 2342); "" at most servers, or where none says."""
-        if "NAMESPACE" not in self.capabilities:
-            return ""
-        with self._asking():
-            spaces = self._client.namespace().personal or ()
-            return next((decode(prefix) for prefix, _ in spaces), "")
+        return self._prefixes()[0]
 
-    def examine(self, folder: str) -> Selected:
-        """Open a folder for reading and hear how it stands now: nothing that is read there is marked."""
-        return self._open(folder, writable=False)
+    def _prefixes(self) -> tuple[str, tuple[str, ...]]:
+        """The owner's own, and all others; asked once a session."""
+        if self._spaces is None and "NAMESPACE" in self.capabilities:
+            with self._asking():
+                said = self._client.namespace()
+                own = [decode(prefix) for prefix, _ in said.personal or ()]
+                others = [decode(prefix) for prefix, _ in (*(said.other or ()), *(said.shared or ())) if prefix]
+                self._spaces = (own[0] if own else "", tuple(others))
+        return self._spaces or ("", ())
+
+    def examine(self, folder: str, ahead: Ahead | None = None) -> Selected:
+        """Open a folder for reading and hear how it stands now: nothing that is read there is marked.
+
+        `ahead`: what is asked of it next, if at all; `fetch` then has it already.
+        """
+        return self._open(folder, writable=False, ahead=ahead)
 
     def reading(self, folder: str) -> Selected:
         """Have a folder open for reading; asked anew only if another one is open."""
@@ -129,10 +193,7 @@ class Session:
         with self._asking():
             kind, data = self._client._imap.uid("SEARCH", *criteria)
             _check(kind, data)
-            uids = sorted(int(uid) for line in data if line for uid in line.split())
-            if uids and uids[-1] >= 2**32:
-                raise ValueError("a UID that is none")
-            return uids
+            return answers.found(data)
 
     def standing(self, uids: Iterable[int]) -> frozenset[int]:
         """Which of these are in the open folder."""
@@ -144,16 +205,28 @@ class Session:
 
         `lenient`: an answer that cannot be read is left out, and is no LostError.
         """
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead[0].items == items and ahead[0].first <= min(uids) and max(uids) <= ahead[0].last:
+            return [answer for answer in ahead[1] if answer.uid in set(uids)]
         with self._asking():
             imap = self._client._imap
             imap.untagged_responses.pop("FETCH", None)
             kind, data = imap.uid("FETCH", _set(uids), items)
-            if kind == "NO":  # Dovecot, when one of them has gone meanwhile: the others were answered
-                if b"[EXPUNGEISSUED]" not in data[0].upper():
-                    _check(kind, data)
+            if kind == "NO":
+                _check_all_but_expunged(kind, data)
                 data = imap.untagged_responses.pop("FETCH", [])
             wanted = set(uids)
             return [answer for answer in read_answers(data, lenient=lenient) if answer.uid in wanted]
+
+    def notify(self) -> None:
+        """Have the server tell of what comes to any of the owner's folders (RFC 5465), if it does that.
+
+        What is open goes on being told of as ever.
+        """
+        if "NOTIFY" in self.capabilities:
+            with suppress(RefusedError), self._asking():
+                for outcome in self._flight(b"NOTIFY SET (SELECTED %b) (PERSONAL %b)" % (_NEWS, _NEWS)):
+                    _check(*outcome)
 
     @contextmanager
     def idle(self, answer: float) -> Iterator[Callable[[float], list[bytes]]]:
@@ -191,10 +264,17 @@ class Session:
         with self._asking():
             self._client.remove_flags(uids, [keyword], silent=True)
 
-    def expunge(self, uids: Sequence[int]) -> None:
-        """Remove these, and nothing else that is marked (RFC 4315)."""
+    def remove(self, uids: Sequence[int]) -> None:
+        """Mark these and expunge these alone (RFC 4315), in one flight: each is taken in its order (RFC 9051, 5.5).
+
+        From a server that does not, nobody loses anything: an EXPUNGE before its STORE removes nothing.
+        What came of it is to be asked afterwards, in a flight of its own: to a SEARCH in this one
+        Dovecot answers as if nothing had been expunged yet.
+        """
+        these = _set(uids).encode("ascii")
         with self._asking():
-            self._client.uid_expunge(uids)
+            for outcome in self._flight(b"UID STORE %b +FLAGS.SILENT (\\Deleted)" % these, b"UID EXPUNGE %b" % these):
+                _check(*outcome)
 
     def expunge_all_marked(self) -> None:
         """Remove whatever is marked \\Deleted in the open folder, whoever marked it."""
@@ -204,10 +284,10 @@ class Session:
     def move(self, uids: Sequence[int], folder: str) -> dict[int, tuple[int, int]]:
         """Move these (RFC 6851): of each its new UIDVALIDITY and UID, as far as the server says."""
         with self._asking():
-            answers = self._client._imap.untagged_responses
-            answers.pop("COPYUID", None)
+            untagged = self._client._imap.untagged_responses
+            untagged.pop("COPYUID", None)
             self._client.move(uids, self._spelling(folder))
-            return _copyuid(answers.pop("COPYUID", []), len(uids))
+            return answers.copyuid(untagged.pop("COPYUID", []), len(uids))
 
     def copy(self, uids: Sequence[int], folder: str) -> None:
         """Copy these, all or none (RFC 9051, 6.4.7)."""
@@ -228,16 +308,55 @@ class Session:
                 self._client.logout()
             self.drop()
 
-    def _open(self, folder: str, *, writable: bool) -> Selected:
-        self.selected = None
+    def _open(self, folder: str, *, writable: bool, ahead: Ahead | None = None) -> Selected:
+        self.selected = self._ahead = None
+        opening = (b"SELECT " if writable else b"EXAMINE ") + self._quoted(folder)
+        asking = [f"UID FETCH {ahead.first}:{ahead.last} {ahead.items}".encode("ascii")] if ahead else []
         with self._asking():
-            said = self._client.select_folder(self._spelling(folder), readonly=not writable)
+            wire = self._client._imap
+            wire.untagged_responses, wire.is_readonly = {}, not writable
+            (kind, data), *asked = self._flight(opening, *asking)
+            wire.state = "SELECTED" if kind == "OK" else "AUTH"
+            _check(kind, data)
+            fetched = wire.untagged_responses.pop("FETCH", [])
+            said = self._client._process_select_response(wire.untagged_responses)
+            if writable and b"READ-ONLY" in said:
+                raise IMAPClientReadOnlyError
             if not 0 < said.get(b"UIDVALIDITY", 0) <= UIDS_END or said.get(b"UIDNEXT", 1) > UIDS_END:
                 raise RefusedError("the server gives no UIDVALIDITY there, or one that is none (RFC 9051, 9)")
             self.selected = Selected(
                 folder, said[b"UIDVALIDITY"], said.get(b"UIDNEXT"), said.get(b"EXISTS", 0), writable
             )
+            if ahead and asked and asked[0][0] == "OK":
+                self._ahead = ahead, list(read_answers(fetched))
         return self.selected
+
+    def _leaving(self) -> tuple[bytes, ...]:
+        """The command after which no folder is open, where there is one."""
+        if not self.selected or "UNSELECT" not in self.capabilities:
+            return ()
+        self.selected = self._ahead = None
+        self._client._imap.state = "AUTH"
+        return (b"UNSELECT",)
+
+    def _flight(self, *commands: bytes) -> list[tuple[str, Sequence[Any]]]:
+        """Send these without waiting in between, and hear what became of each: one round trip.
+
+        Whoever depends on one of them having worked must not send the next one in the same flight.
+        """
+        if not self.flies and len(commands) > 1:
+            return [outcome for command in commands for outcome in self._flight(command)]
+        wire = self._client._imap
+        self.lost_in_flight = len(commands) > 1
+        tags = [wire._new_tag() for _ in commands]
+        wire.send(b"".join(b"%b %b\r\n" % pair for pair in zip(tags, commands, strict=True)))
+        outcomes = [wire._get_tagged_response(tag) for tag in tags]
+        self.lost_in_flight = False
+        return outcomes
+
+    def _quoted(self, folder: str) -> bytes:
+        quoted: str = self._client._normalise_folder(self._spelling(folder))
+        return quoted.encode()
 
     def _spelling(self, folder: str) -> bytes:
         spelled = self._spelled.get(folder) or bytes(encode(folder))
@@ -296,14 +415,6 @@ _CODES = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "NONEXISTENT", "NOPERM",
 """Response codes (RFC 5530) that may be passed on; the rest of an answer may quote anything."""
 
 
-def _folder(attributes: Sequence[bytes], delimiter: bytes | None, name: bytes | str | None) -> tuple[Folder, bytes]:
-    if name is None:  # a folder called NIL, unquoted, as an astring may be
-        name = b"NIL"
-    spelled = name.encode("ascii") if isinstance(name, str) else name
-    lowered = frozenset(attribute.decode("ascii").lower() for attribute in attributes)
-    return Folder(decode(spelled), lowered, (delimiter or b"").decode("ascii")), spelled
-
-
 def _set(uids: Iterable[int]) -> str:
     return ",".join(map(str, uids))
 
@@ -313,31 +424,13 @@ def _check(kind: str, data: Sequence[Any]) -> None:
         raise IMAPClientError(data[0] if data else b"")
 
 
+def _check_all_but_expunged(kind: str, data: Sequence[Any]) -> None:
+    """Dovecot refuses a FETCH when one of its messages has gone meanwhile, and has answered for the others."""
+    if b"[EXPUNGEISSUED]" not in data[0].upper():
+        _check(kind, data)
+
+
 def _code(error: Exception) -> str:
     """The response code of a refusal (RFC 5530), if it has a known one: the rest may quote anything."""
     code = next((code for code in _CODES if f"[{code}]" in str(error).upper()), None)
     return f" ({code})" if code else ""
-
-
-def _copyuid(answers: Iterable[bytes], asked: int) -> dict[int, tuple[int, int]]:
-    """UIDVALIDITY, old UIDs and new UIDs of a COPYUID (RFC 4315, 3), paired in their order."""
-    places: dict[int, tuple[int, int]] = {}
-    for answer in answers:
-        match = re.fullmatch(rb"(\d{1,10}) ([\d:,]+) ([\d:,]+)", answer)
-        if match:
-            old, new = _expanded(match[2], asked), _expanded(match[3], asked)
-            if len(old) == len(new):
-                places |= {uid: (int(match[1]), to) for uid, to in zip(old, new, strict=True)}
-    return places
-
-
-def _expanded(spelled: bytes, limit: int) -> list[int]:
-    """The UIDs of a set; none where it is larger than what was asked for."""
-    uids: list[int] = []
-    for part in spelled.split(b","):
-        first, _, last = part.partition(b":")
-        ends = sorted((int(first), int(last or first)))
-        if len(uids) + ends[1] - ends[0] >= limit:
-            return []
-        uids += range(ends[0], ends[1] + 1)
-    return uids
