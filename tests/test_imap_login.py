@@ -1,6 +1,7 @@
 """Login on a mailbox: encrypted and verified, or not at all; and a refusal is told from a bad day."""
 
 import hashlib
+import shutil
 import socket
 import ssl
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from nocontactd.errors import CredentialError, NocontactError, UnreachableError
 from nocontactd.sources.imap import Mailbox
+from nocontactd.sources.imap.trust import trust
 from nocontactd.sources.imap.wire import Patience, is_this_machine
 from tests.peers.authority import Certificate, certify
 from tests.peers.dovecot import Dovecot, dovecot
@@ -68,6 +70,19 @@ def test_a_mailbox_is_reached_by_a_certificate_that_the_named_authority_vouches_
     assert dict(original.facts)["tls_certificate_sha256"] == hashlib.sha256(der).hexdigest()
     assert "Dovecot" in dict(original.facts)["greeting"]
     box.close()
+
+
+def test_authorities_are_read_once_and_again_when_their_file_changes(certificate: Certificate, tmp_path: Path) -> None:
+    file = tmp_path / "authority.pem"
+    shutil.copy(certificate.authority, file)
+    first = trust(file)
+    assert trust(file) is first
+    other = certify(tmp_path / "other")
+    shutil.copy(other.authority, file)
+    assert trust(file) is not first
+    file.unlink()
+    with pytest.raises(OSError):
+        trust(file)
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])

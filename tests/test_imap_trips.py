@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nocontactd.acquaintance import learn
-from nocontactd.model import Report
+from nocontactd.decide import policy
+from nocontactd.model import Disposition, Kind, Report, Rule
 from nocontactd.poll import poll
 from nocontactd.sources.imap import Inbox, Mailbox
 from nocontactd.sources.imap.look import AHEAD
@@ -120,4 +121,6 @@ def test_the_look_after_a_sign_opens_the_inbox_alone_and_leaves_sweeps_to_the_wh
     owner.put(EX % (2, 2), "Junk")
     owner.put(EX % (3, 3))
     assert [look.folder for look in owner.look_at_the_inbox().looks] == ["INBOX"]
+    others = policy((Rule(Kind.ADDRESS, "another@abuser.example"),), None, Disposition.PASS, 1000)
+    assert poll(Inbox(owner.mailbox), owner.sealer, owner.ledger, others, lambda: NOW).looks == ()
     assert owner.look().matches == 1

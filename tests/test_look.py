@@ -1,6 +1,6 @@
 """One look, and its proof."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from nocontactd.errors import SealError, SourceError
 from nocontactd.in_force import InForce, Waiting
 from nocontactd.look import enter_loosenings, look, unusable
 from nocontactd.model import Cursor, Disposition, Envelope, Kind, Look, Rule, Verdict, Written
-from tests.memory_archive import MemoryLedger
+from tests.memory_archive import MemoryLedger, MemorySealer
 from tests.memory_source import MemorySource
 from tests.test_loosening import CONFIG, HOME
 
@@ -49,6 +49,14 @@ class Ledger(MemoryLedger):
             raise SealError("the ledger cannot be written")
         self.looks += 1
         return self.looks
+
+
+class Sealing(MemorySealer):
+    """Seals in memory; what is entered goes to the archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        super().__init__()
+        self.enter = archive.enter
 
 
 class Quiet:
@@ -95,6 +103,41 @@ def test_a_look_leaves_its_number_its_rules_and_how_far_it_came(place: Place) ->
     assert facts["first look"] == "1"
     assert facts["rules"] == place.parts.policy.digest
     assert facts["last uidnext 1"] == "5"
+
+
+def test_after_a_sign_the_inbox_goes_first_and_counts_in_the_same_look(place: Place) -> None:
+    """Before the look is numbered, the Sent folder is asked after, or anything else that can wait."""
+    order: list[str] = []
+
+    class Inbox(MemorySource):
+        def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
+            order.append(f"the inbox, in look {place.ledger.looks}")
+            yield from super().scan(cursors, rules)
+
+    class Whole(Quiet):
+        def written(self, _cursors: object) -> Iterator[Written]:
+            order.append(f"the Sent folder, in look {place.ledger.looks}")
+            yield from ()
+
+    inbox = Inbox("home", ("INBOX",))
+    inbox.put(b"From: ex@abuser.example\r\n\r\nhi\r\n")
+    listed = policy((Rule(Kind.ADDRESS, "ex@abuser.example"),), None, Disposition.PASS, 10)
+    parts = replace(place.parts, archive=Sealing(place.archive), policy=listed)  # type: ignore[arg-type]
+    job = replace(place.job, source=Whole(), inbox=inbox)  # type: ignore[arg-type]
+    assert look(job, parts, lambda: START, sign=True) == ()
+    assert order == ["the inbox, in look 0", "the Sent folder, in look 1"]
+    assert inbox.everything() == {}
+    ((_, facts),) = place.archive.entered
+    assert (facts["matches"], facts["folder 1"], facts["last look"]) == ("1", "INBOX", "1")
+    order.clear()
+    assert look(job, parts, lambda: START) == ()
+    assert order == ["the Sent folder, in look 2"], "without a sign everything in its turn"
+
+
+def test_what_goes_wrong_after_a_sign_is_left_to_the_whole_look(place: Place) -> None:
+    failing = Quiet()
+    failing.problem = SourceError("home: the server is unreachable")
+    assert look(replace(place.job, inbox=failing), place.parts, lambda: START, sign=True) == ()  # type: ignore[arg-type]
 
 
 def test_a_look_that_failed_is_covered_too(place: Place) -> None:

@@ -438,6 +438,20 @@ def test_a_sign_brings_a_look_at_once_without_waiting_for_the_tick(tmp_path: Pat
     assert ears[0].stopped.is_set()
 
 
+def test_a_sign_has_the_inbox_looked_at_first_and_the_timer_has_not(tmp_path: Path) -> None:
+    home, ears, order = Told("home"), list[Ear](), list[str]()
+    inbox = Told("home", lambda: order.append("inbox"))
+    home.act = lambda: order.append("home")
+    installed = with_ears(Installed(tmp_path, home, every=60.0), ears)
+    parts = installed.service._parts
+    installed.service._parts = replace(parts, jobs=tuple(replace(job, inbox=inbox) for job in parts.jobs))
+    with running(installed):
+        installed.until(lambda: home.looks == 1)
+        ears[0].ring()
+        installed.until(lambda: home.looks == 2)
+    assert order == ["home", "inbox", "home"]
+
+
 def test_a_sign_during_a_look_brings_another_one_after_it(tmp_path: Path) -> None:
     home, ears = Told("home"), list[Ear]()
     home.act = lambda: ears[0].ring() if home.looks == 1 else None

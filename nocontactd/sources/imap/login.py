@@ -17,6 +17,7 @@ from nocontactd.errors import CredentialError, UnreachableError
 from nocontactd.sources.imap.certificate import advice
 from nocontactd.sources.imap.client import Client, Server
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
+from nocontactd.sources.imap.trust import trust
 from nocontactd.sources.imap.wire import PlainTextError
 
 __all__ = ["Server", "connect"]
@@ -98,7 +99,7 @@ def _context(server: Server) -> ssl.SSLContext | None:
     if server.security == "none":
         return None
     try:
-        return ssl.create_default_context(cafile=server.ca_file)
+        return trust(server.ca_file)
     except OSError:
         raise UnreachableError(f"{server.source}: its ca_file cannot be read; no connection was made") from None
 

@@ -114,7 +114,7 @@ class Session:
         command = b'LIST "" "*"' + (b" RETURN (%b)" % b" ".join(wanted) if extended else b"")
         with self._asking():
             untagged = self._client._imap.untagged_responses
-            untagged.pop("LIST", None), untagged.pop("STATUS", None)
+            untagged.clear()  # in looks without a SELECT nothing else ever does, and it would grow for months
             *_, (kind, data) = self._flight(*leaving, command)
             _check(kind, data)
             found = [answers.folder(*row) for row in self._client._proc_folder_list(untagged.pop("LIST", []))]
@@ -238,6 +238,7 @@ class Session:
         wire = self._client._imap
         with self._asking():
             tag = wire._new_tag()
+            wire.tagged_commands.clear()  # its answer is read here, and imaplib would wait for it for ever
             wire.send(tag + b" IDLE\r\n")
             early = _until(wire, b"+", tag, answer)
 
