@@ -59,6 +59,16 @@ class Contents:
                 readings[uid] = self.reader.of_parts(headers[uid], parts.calendars, parts.text)
         return readings
 
+    def holding_calendars(self, session: Session, uids: Sequence[int]) -> list[int]:
+        """Which of these messages of the open folder have a calendar part. SourceErrors of the session."""
+        found: list[int] = []
+        for group in self._groups(session, uids):
+            for answer in session.fetch(group, "(UID BODYSTRUCTURE)", lenient=True):
+                parts = sections(answer.structure)
+                if answer.uid is not None and any(is_calendar(part.kind, part.name) for part in parts):
+                    found.append(answer.uid)
+        return found
+
     def _groups(self, session: Session, uids: Sequence[int]) -> Iterator[Sequence[int]]:
         """Pieces to be asked for together. One whose structure ends connections holds up the others no longer."""
         where = (session.selected.folder, session.selected.uidvalidity) if session.selected else ("", 0)

@@ -63,11 +63,39 @@ def read_answers(data: Iterable[Raw], *, lenient: bool = False) -> Iterator[Answ
             continue
         raws.append(raw)
         if isinstance(raw, bytes):
-            with suppress(ValueError) if lenient else nullcontext():
-                yield _answer([token for each in raws for token in _tokens(each)])
+            if answer := _usual(raws):
+                yield answer
+            else:
+                with suppress(ValueError) if lenient else nullcontext():
+                    yield _answer([token for each in raws for token in _tokens(each)])
             raws = []
     if raws and not lenient:
         raise ValueError("a FETCH answer has no end")
+
+
+_USUAL = re.compile(
+    rb"""\d++ \(UID (\d{1,9})(?: RFC822\.SIZE (\d{1,18}))?(?: INTERNALDATE "([^"\\]*+)")?"""
+    rb"""[ ]BODY\[[^\]" ({]++(?: \([^\]"(){]*+\))?\](?:<(\d{1,19})>)? \{\d{1,10}\}\Z"""
+)
+"""What nearly all servers say when they are asked for these, held equal to the long way by test."""
+
+
+def _usual(raws: Sequence[bytes | tuple[bytes, bytes]]) -> Answer | None:
+    """A short way for an answer about one part of a message, as it is usually written."""
+    if len(raws) != 2 or raws[1] != b")" or not isinstance(raws[0], tuple):
+        return None
+    line, octets = raws[0]
+    if (match := _USUAL.match(line)) is None:
+        return None
+    uid, size, date, offset = match.groups()
+    return Answer(
+        int(uid),
+        None if size is None else int(size),
+        "" if date is None else date.decode("ascii", "replace"),
+        octets,
+        None if offset is None else int(offset),
+        "",
+    )
 
 
 def _tokens(raw: bytes | tuple[bytes, bytes]) -> Iterator[Token]:

@@ -6,17 +6,19 @@ once, and only a server that cannot be reached ends a look.
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal, Written
+from nocontactd.model import Author, Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal, Stretch, Written
 from nocontactd.reading import Reader
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
 from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
-from nocontactd.sources.imap.look import BACKLOG, look_through
+from nocontactd.sources.imap.look import envelopes_of, look_through
+from nocontactd.sources.imap.older import BACKLOG, Below, look_below
 from nocontactd.sources.imap.original import open_original
 from nocontactd.sources.imap.removal import goes_through_trash, take_out
 from nocontactd.sources.imap.seen import Seen
@@ -69,6 +71,7 @@ class Mailbox:
         self._seen = Seen()
         self._contents = Contents(reader)
         self._backlog = backlog
+        self._below = Below()
         self._session: Session | None = None
         self._listed: _Listed | None = None
         """As `written` was told just now, for the scan that follows."""
@@ -88,15 +91,30 @@ class Mailbox:
                 if not problem and not unreachable:
                     session = self._connected()
                     known = cursors.get(choice.folder)
-                    yield from look_through(
-                        session, self.name, choice.folder, known, rules, self._seen, self._contents, self._backlog
-                    )
+                    yield from look_through(session, self.name, choice.folder, known, rules, self._seen, self._contents)
                     continue
             except (LostError, RefusedError) as error:
                 problem = error.message
             except (UnreachableError, CredentialError):
                 unreachable = True
             yield Look(choice.folder, 0, 0, 0, problem or "the server could not be reached again")
+
+    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+        """See ports.Source."""
+        contents, below = self._contents, self._below
+        with self._unlooked():
+            yield from look_below(self._connected(), self.name, cursor, concerns, contents, below, self._backlog)
+
+    def envelopes(self, refs: Sequence[MessageRef]) -> Iterator[Envelope]:
+        """See ports.Source."""
+        self._seen.clear()
+        with self._unlooked():
+            for folder, uidvalidity in dict.fromkeys((ref.folder, ref.uidvalidity) for ref in refs):
+                session = self._connected()
+                now = session.reading(folder)
+                if now.uidvalidity == uidvalidity:  # else they have gone: what has their UIDs now is something else
+                    uids = sorted(int(ref.uid) for ref in refs if ref.folder == folder)
+                    yield from envelopes_of(session, self.name, now, uids, self._contents, self._seen, arrival=False)
 
     def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         """See ports.Source."""
@@ -226,6 +244,13 @@ class Mailbox:
             ),
             (self._unremoved(taken.problem),) if taken.problem else (),
         )
+
+    @contextmanager
+    def _unlooked(self) -> Iterator[None]:
+        try:
+            yield
+        except (LostError, RefusedError) as error:
+            raise SourceError(f"{self.name}: a folder was not looked through: {error.message}") from None
 
     def _unremoved(self, problem: str) -> SourceError:
         return SourceError(f"{self.name}: what is sealed was not removed: {problem}")

@@ -8,6 +8,7 @@ import hashlib
 import re
 import ssl
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,9 +21,13 @@ from imapclient.imap_utf7 import decode, encode
 from nocontactd.errors import SourceError
 from nocontactd.sources.imap.fetch_answers import Answer, read_answers
 from nocontactd.sources.imap.folders import Folder
+from nocontactd.sources.imap.replies import fetched
 
 CHUNK = 500
 """UIDs in one command: 5,500 octets at most, and servers take lines of 8,000 (RFC 7162, 4)."""
+
+AHEAD = 2
+"""Commands whose answers are on their way at a time; together they fit into what one may come to (wire.py)."""
 
 
 class LostError(SourceError):
@@ -147,6 +152,31 @@ class Session:
                 data = imap.untagged_responses.pop("FETCH", [])
             wanted = set(uids)
             return [answer for answer in read_answers(data, lenient=lenient) if answer.uid in wanted]
+
+    def fetch_each(self, parts: Iterable[Sequence[int]], items: str) -> Iterator[list[Answer]]:
+        """As `fetch` for all parts, in no order: the server is at one of them while the answers to another are read.
+
+        Whose answer one is, is told by its UID: a server may carry out several commands at once (RFC 9051, 5.5).
+        """
+        wire, coming = self._client._imap, iter(parts)
+        asked: deque[tuple[bytes, Sequence[int]]] = deque()
+        with self._asking():
+            try:
+                while True:
+                    while len(asked) < AHEAD and (part := next(coming, None)):
+                        asked.append((wire._new_tag(), part))
+                        wire.send(b"%b UID FETCH %b %b\r\n" % (asked[-1][0], _set(part).encode(), items.encode()))
+                    if not asked:
+                        return
+                    wanted = {uid for _, part in asked for uid in part}
+                    kind, words, said = fetched(wire, asked[0][0])
+                    if kind != "NO" or b"[EXPUNGEISSUED]" not in words[0].upper():
+                        _check(kind, words)
+                    del wire.tagged_commands[asked.popleft()[0]]
+                    yield [answer for answer in read_answers(said) if answer.uid in wanted]
+            finally:
+                if asked:  # nobody is going to read what is still said
+                    self.drop()
 
     @contextmanager
     def idle(self, answer: float) -> Iterator[Callable[[float], list[bytes]]]:
