@@ -16,8 +16,9 @@ from nocontactd.errors import NocontactError, SourceError, UnreachableError
 from nocontactd.model import Cursor, Envelope, Look, MessageRef, Receipt
 from nocontactd.sources.imap import Mailbox
 from nocontactd.sources.imap.look import AUTHOR_FIELDS, HEADER, arrived
-from nocontactd.sources.imap.older import BACKLOG, SCREENED
+from nocontactd.sources.imap.older import BACKLOG
 from nocontactd.sources.imap.original import PIECE
+from nocontactd.sources.imap.screen import SCREENED
 from nocontactd.sources.imap.session import CHUNK, _copyuid
 from nocontactd.sources.imap.wire import COMMAND_OCTETS, Patience
 from tests.looking import look_at

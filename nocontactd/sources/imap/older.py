@@ -8,11 +8,11 @@ is read as that of a new message is. All others are only counted.
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 
-from nocontactd import headers
 from nocontactd.model import Author, Cursor, Stretch
 from nocontactd.reading import may_hold_calendar
 from nocontactd.sources.imap.contents import Contents
-from nocontactd.sources.imap.look import AUTHOR_FIELDS, HEADER, envelopes_of, looks_plain
+from nocontactd.sources.imap.look import envelopes_of
+from nocontactd.sources.imap.screen import SCREENED, Screen
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.session import RefusedError, Selected, Session, chunks
 
@@ -20,9 +20,6 @@ BACKLOG = 2_000
 """Up to so many messages in a folder, each is read in full: of single fields a server may alter or miss some."""
 STRETCH = 5_000
 """Messages that are looked through before it is told how far: nothing of them but their UIDs is kept till then."""
-_FIELDS = (*AUTHOR_FIELDS, "SUBJECT", "CONTENT-TYPE", "CONTENT-DISPOSITION")
-SCREENED = f"(UID BODY.PEEK[HEADER.FIELDS ({' '.join(_FIELDS)})]<0.{HEADER}>)"
-
 Concerns = Callable[[Sequence[Author]], bool]
 
 
@@ -56,9 +53,10 @@ def look_below(
         raise RefusedError("it was replaced meanwhile")
     uids = below.uids(session, cursor)
     whole, left = len(uids) <= backlog, len(uids)
+    screen = Screen(concerns, contents.reader.catalogue)
     while left or not uids:
         part = list(uids[-STRETCH:])
-        suspects = part if whole else _suspects(session, now, part, concerns, contents)
+        suspects = part if whole else _suspects(session, now, part, screen, contents)
         seen = envelopes_of(session, source, now, suspects, contents, Seen(), arrival=False)
         found = tuple(each for each in seen if concerns(each.authors))
         left -= len(part)
@@ -70,22 +68,18 @@ def look_below(
 
 
 def _suspects(
-    session: Session, where: Selected, uids: Sequence[int], concerns: Concerns, contents: Contents
+    session: Session, where: Selected, uids: Sequence[int], screen: Screen, contents: Contents
 ) -> Sequence[int]:
-    """Those whose author fields do not show that nobody listed wrote them, ascending."""
+    """Those whose author fields do not show that nobody of concern wrote them, ascending."""
     suspects: set[int] = set()
     perhaps: set[int] = set()
     session.stay(where.folder, where.uidvalidity)
     for answers in session.fetch_each(chunks(uids), SCREENED):
         for answer in answers:
-            uid, fields = answer.uid or 0, answer.octets or b""
-            if len(fields) >= HEADER or not looks_plain(fields):
-                suspects.add(uid)
-                continue
-            authors = headers.authors(fields)
-            if concerns(authors) or contents.reader.catalogue.sender(authors):
-                suspects.add(uid)
+            fields = answer.octets or b""
+            if screen.suspects(fields):
+                suspects.add(answer.uid or 0)
             elif may_hold_calendar(fields):
-                perhaps.add(uid)
+                perhaps.add(answer.uid or 0)
     suspects.update(contents.holding_calendars(session, sorted(perhaps - suspects)))
     return sorted(suspects)

@@ -153,17 +153,26 @@ class Session:
             wanted = set(uids)
             return [answer for answer in read_answers(data, lenient=lenient) if answer.uid in wanted]
 
-    def fetch_each(self, parts: Iterable[Sequence[int]], items: str) -> Iterator[list[Answer]]:
+    def fetch_each(
+        self,
+        parts: Iterable[Sequence[int]],
+        items: str,
+        *,
+        ahead: int = AHEAD,
+        lenient: bool = False,
+        holding: re.Pattern[bytes] | None = None,
+    ) -> Iterator[list[Answer]]:
         """As `fetch` for all parts, in no order: the server is at one of them while the answers to another are read.
 
         Whose answer one is, is told by its UID: a server may carry out several commands at once (RFC 9051, 5.5).
+        `ahead`: commands that are on their way at a time. `holding`: see read_answers.
         """
         wire, coming = self._client._imap, iter(parts)
         asked: deque[tuple[bytes, Sequence[int]]] = deque()
         with self._asking():
             try:
                 while True:
-                    while len(asked) < AHEAD and (part := next(coming, None)):
+                    while len(asked) < ahead and (part := next(coming, None)):
                         asked.append((wire._new_tag(), part))
                         wire.send(b"%b UID FETCH %b %b\r\n" % (asked[-1][0], _set(part).encode(), items.encode()))
                     if not asked:
@@ -173,7 +182,8 @@ class Session:
                     if kind != "NO" or b"[EXPUNGEISSUED]" not in words[0].upper():
                         _check(kind, words)
                     del wire.tagged_commands[asked.popleft()[0]]
-                    yield [answer for answer in read_answers(said) if answer.uid in wanted]
+                    answers = read_answers(said, lenient=lenient, holding=holding)
+                    yield [answer for answer in answers if answer.uid in wanted]
             finally:
                 if asked:  # nobody is going to read what is still said
                     self.drop()
