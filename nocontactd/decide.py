@@ -30,7 +30,7 @@ from nocontactd.number import keys
 from nocontactd.protected import NOBODY, Protected
 from nocontactd.rules import Rules, author_key, compile_rules, handle_key, rule
 
-__all__ = ["Policy", "Reason", "compile_rules", "decide", "plan", "policy", "rule"]
+__all__ = ["Policy", "Reason", "compile_rules", "decide", "guard", "plan", "policy", "rule"]
 
 _RECOGNITION = "3"
 """Goes up with every change in who is recognised, so that older messages are looked through once more."""
@@ -83,6 +83,18 @@ class Policy:
         if verdict.disposition is Disposition.HOLD:
             return self.uncertain is Disposition.SEAL
         return verdict.disposition is Disposition.SEAL
+
+    def concerns(self, authors: Sequence[Author]) -> bool:
+        """Whether a mail of these authors can come to anything but a pass, whatever else is known of it."""
+        rules = self.rules
+        seen = [(author, author_key(author, text=False)) for author in authors]
+        return bool(
+            _by_number(authors, rules, text=False)
+            or _by_handle(authors, rules)
+            or _by_address(seen, rules)
+            or _by_domain(seen, rules)
+            or next(_held(seen, rules, text=False), None)
+        )
 
 
 def policy(
@@ -214,13 +226,12 @@ def _name_field(author: Author) -> str:
 
 
 def plan(envelopes: Iterable[Envelope], policy: Policy, taken: Set[MessageRef]) -> Steps:
-    """What one pass is to do. What is taken already is left to its receipt.
+    """What is to become of these messages. What is taken already is left to its receipt.
 
-    New arrivals are never refused; a sweep above the limit is, whole. What our own rule on the server
-    filed goes back to the inbox if it may pass; where no author at all could be read, in doubt, it stays.
+    What our own rule on the server filed goes back to the inbox if it may pass; where no author at all
+    could be read, in doubt, it stays.
     """
-    arrivals: list[Seal] = []
-    sweep: list[Seal] = []
+    seals: list[Seal] = []
     notes: list[Note] = []
     relays: list[Envelope] = []
     put_backs: list[PutBack] = []
@@ -229,7 +240,7 @@ def plan(envelopes: Iterable[Envelope], policy: Policy, taken: Set[MessageRef]) 
             continue
         verdict = decide(envelope, policy)
         if policy.seals(verdict):
-            (arrivals if envelope.arrival else sweep).append(Seal(envelope, verdict))
+            seals.append(Seal(envelope, verdict))
             continue
         if verdict.disposition is Disposition.HOLD:
             notes.append(Note(envelope, verdict))
@@ -237,6 +248,9 @@ def plan(envelopes: Iterable[Envelope], policy: Policy, taken: Set[MessageRef]) 
             relays.append(envelope)
         if envelope.filed and envelope.authors:
             put_backs.append(PutBack(envelope))
-    too_many = TooMany(len(sweep), policy.max_sweep) if len(sweep) > policy.max_sweep else None
-    seals = arrivals if too_many else arrivals + sweep
-    return Steps(tuple(seals), tuple(notes), tuple(relays), too_many, tuple(put_backs))
+    return Steps(tuple(seals), tuple(notes), tuple(relays), tuple(put_backs))
+
+
+def guard(found: int, policy: Policy) -> TooMany | None:
+    """Whether so many older messages are too many to be taken out. Of what is new nobody asks: no storm opens a way."""
+    return TooMany(found, policy.max_sweep) if found > policy.max_sweep else None

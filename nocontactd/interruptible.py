@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from nocontactd.errors import UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, PutBack, Receipt, Removal, Written
+from nocontactd.model import (
+    Author,
+    Cursor,
+    Envelope,
+    Look,
+    MessageRef,
+    Original,
+    PutBack,
+    Receipt,
+    Removal,
+    Stretch,
+    Written,
+)
 from nocontactd.ports import Relay, Source
 
 
@@ -27,6 +39,15 @@ class Interruptible:
         for item in self._source.scan(cursors, rules):
             self._go_on()
             yield item
+
+    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+        for stretch in self._source.older(cursor, concerns):
+            yield stretch
+            self._go_on()
+
+    def envelopes(self, refs: Sequence[MessageRef]) -> Iterator[Envelope]:
+        self._go_on()
+        return self._source.envelopes(refs)
 
     def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         for item in self._source.written(cursors):

@@ -95,21 +95,42 @@ class SqliteLedger:
             database.executemany("DELETE FROM receipts WHERE source = ? AND record = ?", rows)
 
     def cursors(self, source: str) -> Mapping[str, Cursor]:
-        rows = self._rows("SELECT folder, uidvalidity, next_uid, rules FROM cursors WHERE source = ?", source)
+        rows = self._rows("SELECT folder, uidvalidity, next_uid, rules, lower FROM cursors WHERE source = ?", source)
         cursors = (Cursor(_folder(row[0]), *row[1:]) for row in rows)
         return {cursor.folder: cursor for cursor in cursors}
 
-    def advance(self, source: str, cursors: Iterable[Cursor]) -> None:
+    def advance(self, source: str, cursors: Iterable[Cursor], found: Iterable[MessageRef] = ()) -> None:
         known = self.cursors(source)  # nothing is written, and no disk waited for, where nothing has changed
         rows = [
-            (source, _octets(c.folder), c.uidvalidity, c.next_uid, c.rules) for c in cursors if known.get(c.folder) != c
+            (source, _octets(c.folder), c.uidvalidity, c.next_uid, c.rules, c.lower)
+            for c in cursors
+            if known.get(c.folder) != c
         ]
+        refs = [_row(ref) for ref in found]
         with self._transaction() as database:
-            database.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?)", rows)
-            # UIDs of an earlier validity name nothing any more (RFC 9051, 2.3.1.1).
-            database.executemany(
-                "DELETE FROM notes WHERE source = ? AND folder = ? AND uidvalidity <> ?", [row[:3] for row in rows]
-            )
+            database.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?)", rows)
+            database.executemany(f"INSERT OR REPLACE INTO found ({COLUMNS}) VALUES (?, ?, ?, ?)", refs)
+            for table in ("notes", "found"):  # UIDs of an earlier validity name nothing any more (RFC 9051, 2.3.1.1)
+                database.executemany(
+                    f"DELETE FROM {table} WHERE source = ? AND folder = ? AND uidvalidity <> ?",
+                    [row[:3] for row in rows],
+                )
+
+    def found(self, source: str) -> Sequence[MessageRef]:
+        rows = self._rows(f"SELECT {COLUMNS} FROM found WHERE source = ? ORDER BY number", source)
+        return [_ref(row) for row in rows]
+
+    def forget(self, refs: Iterable[MessageRef]) -> None:
+        rows = [_row(ref) for ref in refs]
+        with self._transaction() as database:
+            database.executemany(f"DELETE FROM found WHERE {_THIS}", rows)
+
+    def begin(self, source: str, rules: str) -> None:
+        if all(cursor.rules == rules for cursor in self.cursors(source).values()):
+            return
+        with self._transaction() as database:
+            database.execute("DELETE FROM found WHERE source = ?", (source,))
+            database.execute("UPDATE cursors SET rules = ?, lower = next_uid WHERE source = ?", (rules, source))
 
     def noted(self, ref: MessageRef) -> bool:
         return bool(self._rows(f"SELECT 1 FROM notes WHERE {_THIS}", *_row(ref)))

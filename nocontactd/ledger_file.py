@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nocontactd.errors import SealError
 
-VERSION = 2
+VERSION = 3
 APPLICATION = 0x6E6F636F  # "noco": another program's database is not a ledger
 
 # Folders as octets: modified UTF-7 can spell half a surrogate pair, which SQLite takes in no text.
@@ -20,7 +20,12 @@ COLUMNS = "source, folder, uidvalidity, uid"
 _KEY = f"({COLUMNS})"
 _FROM_1_TO_2 = (
     "CREATE TABLE familiar (address BLOB NOT NULL PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID",
-    f"PRAGMA user_version = {VERSION}",
+    "PRAGMA user_version = 2",
+)
+_FROM_2_TO_3 = (
+    "ALTER TABLE cursors ADD COLUMN lower INTEGER NOT NULL DEFAULT 0",
+    f"CREATE TABLE found (number INTEGER PRIMARY KEY AUTOINCREMENT, {_REF}, UNIQUE {_KEY})",
+    "PRAGMA user_version = 3",
 )
 _SCHEMA = (
     f"CREATE TABLE reservations ({_REF}, record TEXT NOT NULL, PRIMARY KEY {_KEY}) WITHOUT ROWID",
@@ -42,6 +47,7 @@ _SCHEMA = (
     "CREATE TABLE looks (source TEXT NOT NULL PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID",
     f"PRAGMA application_id = {APPLICATION}",
     *_FROM_1_TO_2,
+    *_FROM_2_TO_3,
 )
 
 
@@ -97,8 +103,8 @@ def _check(database: sqlite3.Connection) -> None:
         )
     if application != APPLICATION or database.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
         raise _UnsoundError
-    if version < VERSION:
-        _make(database, _FROM_1_TO_2)
+    for statements in (_FROM_1_TO_2, _FROM_2_TO_3)[version - 1 :]:
+        _make(database, statements)
 
 
 def _make(database: sqlite3.Connection, statements: Sequence[str]) -> None:

@@ -15,13 +15,22 @@ from nocontactd.assemble import Job, Parts, assemble, reassemble
 from nocontactd.coverage import Looked
 from nocontactd.decide import Policy
 from nocontactd.errors import CredentialError, NocontactError
+from nocontactd.model import Progress
 from nocontactd.poll import poll
 
 
-def look(job: Job, parts: Parts, now: Callable[[], datetime], *, sign: bool = False) -> tuple[NocontactError, ...]:
+def look(
+    job: Job,
+    parts: Parts,
+    now: Callable[[], datetime],
+    more: Callable[[Progress], object] = lambda _progress: None,
+    *,
+    sign: bool = False,
+) -> tuple[NocontactError, ...]:
     """One pass over a source, entered in its coverage; what was wrong, or nothing.
 
-    After a `sign` what came to its inbox goes first, before anything is asked or written that can wait.
+    `more` is called when another look may go on at once with what is older. After a `sign` what came
+    to the inbox goes first, before anything is asked or written that can wait.
     """
     arrived = _arrived(job, parts, now) if sign else 0
     try:
@@ -32,10 +41,13 @@ def look(job: Job, parts: Parts, now: Callable[[], datetime], *, sign: bool = Fa
         learn(job.source, parts.ledger, now)
         report = poll(job.source, parts.archive, parts.ledger, _policy(parts, now), now, job.relay)
         looks, matches, problems = report.looks, report.matches, tuple(map(_ours, report.problems))
+        going_on = report.more
     except NocontactError as problem:
-        looks, matches, problems = (), 0, (problem,)
+        looks, matches, problems, going_on = (), 0, (problem,), None
     if job.rule:
         problems += job.rule.keep(parts.entries)
+    if going_on:
+        more(going_on)
     said = "; ".join(dict.fromkeys(problem.message for problem in problems))
     try:
         parts.coverage.add(Looked(job.name, number, now(), parts.policy.digest, looks, arrived + matches, said))
@@ -48,7 +60,7 @@ def _arrived(job: Job, parts: Parts, now: Callable[[], datetime]) -> int:
     """How many newly come messages of the inbox were listed. Whatever went wrong is met again by the whole look."""
     with suppress(NocontactError):
         if job.inbox:
-            return poll(job.inbox, parts.archive, parts.ledger, _policy(parts, now), now).matches
+            return poll(job.inbox, parts.archive, parts.ledger, _policy(parts, now), now, only_new=True).matches
     return 0
 
 
@@ -58,9 +70,12 @@ def _policy(parts: Parts, now: Callable[[], datetime]) -> Policy:
 
 
 def look_at_all(
-    config_file: Path, environ: Mapping[str, str], now: Callable[[], datetime]
+    config_file: Path,
+    environ: Mapping[str, str],
+    now: Callable[[], datetime],
+    progress: Callable[[str, Progress], object] = lambda _source, _progress: None,
 ) -> Iterator[tuple[str, tuple[NocontactError, ...]]]:
-    """One pass over every source, in turn, without a daemon: each source's name, and what was wrong.
+    """Every source, in turn, without a daemon, until all that is older was looked through: its name, what was wrong.
 
     What is wrong with the file comes first, under the name `configuration`. BusyError: a daemon
     is running. ConfigError, NoKeysError, SealError: nothing was looked at.
@@ -78,13 +93,30 @@ def look_at_all(
             enter_loosenings(rules, parts)
             refused = set()
             for job in parts.jobs:
-                problems = look(job, parts, now)
+                problems = _to_the_end(job, parts, now, progress)
                 job.source.close()
                 refused |= {job.name for problem in problems if isinstance(problem, CredentialError)}
                 yield job.name, problems
             parts.coverage.flush()
         if rules.pending and refused:
             in_force.accept(config_file, environ, now(), refused, directory)  # for the next time
+
+
+def _to_the_end(
+    job: Job, parts: Parts, now: Callable[[], datetime], progress: Callable[[str, Progress], object]
+) -> tuple[NocontactError, ...]:
+    """As many passes as it takes; what was wrong in the last one."""
+    going_on = True
+
+    def more(how_far: Progress) -> None:
+        nonlocal going_on
+        going_on = True
+        progress(job.name, how_far)
+
+    while going_on:
+        going_on = False
+        problems = look(job, parts, now, more)
+    return problems
 
 
 def unusable(parts: Parts, refused: Collection[str]) -> frozenset[str]:

@@ -95,7 +95,7 @@ class Envelope:
     size: int = 0
     """RFC822.SIZE in octets; 0 where the source does not say."""
     arrival: bool = True
-    """Came since the last look. False: found in a sweep of what is older."""
+    """Came since the last look. False: found among what is older."""
     relay: bool = False
     """Somebody has asked for everybody else's messages of this source to be passed on, and this one is new."""
     authentication: Authentication | None = None
@@ -184,9 +184,11 @@ class Cursor:
     folder: str
     uidvalidity: int
     next_uid: int
-    """Mail: all below it were seen. Texts: POSIX seconds at which the last whole look began."""
+    """Mail: what has this UID or a higher one is new. Texts: POSIX seconds at which the last whole look began."""
     rules: str
-    """Digest of the rules by which everything below was judged; other rules mean a sweep."""
+    """Digest of the rules by which everything from `lower` on was judged."""
+    lower: int = 0
+    """What is older than this is still to be looked through by these rules; 0: nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,28 @@ class Look:
     exists: int
     problem: str = ""
     """Why it could not, without any value; "" when it was looked through to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """So far one folder was looked through, from its newest message down."""
+
+    envelopes: tuple[Envelope, ...]
+    """Those that can come to anything but a pass."""
+    lower: int
+    """Nothing from this on was left out, as in a Cursor; 0: the folder was looked through to its end."""
+    looked: int
+    """Messages in it."""
+    left: int
+    """Messages that are still to be looked through in this folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far what is older was looked through; says nothing of what was found."""
+
+    looked: int
+    whole: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +250,7 @@ class PutBack:
 
 @dataclass(frozen=True, slots=True)
 class TooMany:
-    """A sweep that would take more than the owner allowed. Nothing of it is done."""
+    """More older messages are to be taken out than the owner allowed. None of them is."""
 
     found: int
     limit: int
@@ -239,7 +263,6 @@ class Steps:
     seals: tuple[Seal, ...]
     notes: tuple[Note, ...]
     relays: tuple[Envelope, ...]
-    too_many: TooMany | None = None
     put_backs: tuple[PutBack, ...] = ()
 
 
@@ -264,3 +287,5 @@ class Report:
     matches: int
     """For the sealed coverage record only; never shown and never logged."""
     problems: tuple[Exception, ...]
+    more: Progress | None = None
+    """Not everything that is older was done, and another pass may go on with it at once."""

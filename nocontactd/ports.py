@@ -4,12 +4,13 @@ Two shapes do the safety work: `Source.remove` takes receipts, so it cannot be c
 seal; decisions take an `Envelope`, so nobody else's body is ever fetched.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
 from nocontactd.model import (
+    Author,
     Cursor,
     Envelope,
     Intent,
@@ -19,6 +20,7 @@ from nocontactd.model import (
     PutBack,
     Receipt,
     Removal,
+    Stretch,
     Verdict,
     Written,
 )
@@ -33,11 +35,28 @@ class Source(Protocol):
     def name(self) -> str: ...
 
     def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
-        """Every message that `cursors` does not cover by `rules` (a digest), header only, unmarked.
+        """Every message that came since `cursors`, header only, unmarked; they are by these `rules` (a digest).
 
-        A folder's `Look` follows its last envelope. A folder that fails yields a `Look` with
-        its problem and the others go on. SourceError, CredentialError: the source cannot be
-        looked at at all.
+        All that a folder without a cursor holds is older, and so is what stands in one that was
+        numbered anew. A folder's `Look` follows its last envelope. A folder that fails yields a
+        `Look` with its problem and the others go on. SourceError, CredentialError: the source
+        cannot be looked at at all.
+        """
+        ...
+
+    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+        """What is older than a cursor's `lower`, header only, unmarked, from the newest down, in bounded stretches.
+
+        `concerns`: whether a message of these authors can come to anything but a pass; others are
+        only counted. The last stretch has `lower` 0. SourceError: this folder cannot be looked
+        through; UnreachableError, CredentialError: nor can any other.
+        """
+        ...
+
+    def envelopes(self, refs: Sequence[MessageRef]) -> Iterator[Envelope]:
+        """These older messages as they stand now, header only, unmarked; one that has gone is left out.
+
+        SourceError: they cannot be looked at.
         """
         ...
 
@@ -190,7 +209,22 @@ class Ledger(Protocol):
 
     def cursors(self, source: str) -> Mapping[str, Cursor]: ...
 
-    def advance(self, source: str, cursors: Iterable[Cursor]) -> None: ...
+    def advance(self, source: str, cursors: Iterable[Cursor], found: Iterable[MessageRef] = ()) -> None:
+        """So far was looked; `found` is what is to be taken out of what is older, behind all that was found before."""
+        ...
+
+    def found(self, source: str) -> Sequence[MessageRef]:
+        """What is to be taken out of what is older, in the order in which it was found."""
+        ...
+
+    def forget(self, refs: Iterable[MessageRef]) -> None:
+        """These were found, and are not to be taken out any more: they were, or have gone."""
+        ...
+
+    def begin(self, source: str, rules: str) -> None:
+        """From now on these rules hold: unless all cursors are by them, everything older is to be looked through
+        once more, and what was found counts no longer. What is new stays new."""
+        ...
 
     def noted(self, ref: MessageRef) -> bool:
         """Whether a note of this held message was sealed before."""

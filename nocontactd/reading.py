@@ -61,7 +61,7 @@ class Reader:
     def of_header(self, header: bytes) -> Reading:
         """By the header alone; `wants` says what is missing."""
         authors = headers.authors(header)
-        wants = _ONLY_CALENDAR if _may_hold_calendar(header) else _NOTHING
+        wants = _ONLY_CALENDAR if may_hold_calendar(header) else _NOTHING
         proof = authentication.of(header, self.authserv_ids, authors)
         if (known := self.catalogue.sender(authors)) is None:
             return Reading(authors, proof, wants=wants)
@@ -119,7 +119,7 @@ class Reader:
         return known is not None and known[0] is service
 
 
-def _may_hold_calendar(header: bytes) -> bool:
+def may_hold_calendar(header: bytes) -> bool:
     """Whether a message may carry one, as its Content-Type or Content-Disposition has it; too often rather than not.
 
     To look each of them up would take longer than all else that is done with an ordinary header.

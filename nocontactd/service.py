@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, Signals, signal
 from threading import Thread
@@ -26,6 +27,7 @@ from nocontactd.in_force import InForce
 from nocontactd.interruptible import Interruptible, InterruptibleRelay
 from nocontactd.journal import log, open_journal, where
 from nocontactd.look import enter_loosenings, look, unusable
+from nocontactd.model import Progress
 from nocontactd.notify import notify, watchdog
 from nocontactd.ports import Listener
 from nocontactd.proposal import Proposal
@@ -50,6 +52,7 @@ STAMPS_EVERY = 3600.0
 """Seconds between two attempts, until the day has its time-stamp."""
 DAYS = "archive: days"
 """The job that closes the days that are over: a second after midnight, and once a minute until it is done."""
+GOING_ON = "what is older is being looked through; what is new goes before it"
 LOOSENING = "a change that lets more through is waiting: see `nocontact pending`"
 
 
@@ -136,6 +139,8 @@ class Service:
         self._stamping = False
         self._unstamped: tuple[str, ...] = ()
         self._unclosed: tuple[str, ...] = ()
+        self._going_on: set[str] = set()
+        """The sources whose older messages are being looked through."""
 
     @property
     def stuck(self) -> bool:
@@ -191,7 +196,7 @@ class Service:
         while watch.wait() and not self.ending:
             if not (job := watch.begin(self._monotonic())):
                 continue
-            problems = self._look(job, sign=watch.signed)
+            problems = self._look(job, watch)
             refused = any(isinstance(problem, CredentialError) for problem in problems)
             unreachable = any(isinstance(problem, UnreachableError) for problem in problems)
             wait = watch.rest(self._monotonic(), refused=refused, unreachable=unreachable)
@@ -199,14 +204,23 @@ class Service:
                 self._report(job.name, problems, wait)
             watch.end(job)
 
-    def _look(self, job: Job, *, sign: bool) -> tuple[NocontactError, ...]:
+    def _look(self, job: Job, watch: Watch) -> tuple[NocontactError, ...]:
         def ending() -> bool:
             return self.ending
+
+        asked: list[Progress] = []
 
         relay = InterruptibleRelay(job.relay, ending) if job.relay else None
         inbox = Interruptible(job.inbox, ending) if job.inbox else None
         interruptible = replace(job, source=Interruptible(job.source, ending), relay=relay, inbox=inbox)
-        return self._guarded(f"{job.name}: the look", lambda: look(interruptible, self._parts, self._now, sign=sign))
+        act = partial(look, interruptible, self._parts, self._now, asked.append, sign=watch.signed)
+        problems = self._guarded(f"{job.name}: the look", act)
+        if asked:
+            self._going_on.add(job.name)
+            watch.ask()
+        else:
+            self._going_on.discard(job.name)
+        return problems
 
     def _guarded(self, what: str, act: Callable[[], tuple[NocontactError, ...]]) -> tuple[NocontactError, ...]:
         """Do what must not end the daemon, however it fails; what went wrong with it."""
@@ -379,7 +393,9 @@ class Service:
             return
         token, begun = self._request
         waiting = frozenset(
-            name for name, count in begun.items() if name in self._watches and self._watches[name].ended <= count
+            name
+            for name, count in begun.items()
+            if name in self._watches and (self._watches[name].ended <= count or name in self._going_on)
         )
         if waiting == self._waiting:
             return
@@ -405,6 +421,7 @@ class Service:
     def _tell(self) -> None:
         """Write the status when it changed, and now and then."""
         remarks = self._parts.remarks + ((LOOSENING,) if self._rules.pending else ())
+        remarks += tuple(f"{name}: {GOING_ON}" for name in sorted(self._watches.keys() & self._going_on))
         said = self._health.status(self._problems() + self._unstamped, remarks)
         at = self._monotonic()
         if self._told is None or self._told[1] != said or at - self._told[0] >= STATUS_AGE:

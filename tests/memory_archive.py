@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from nocontactd.model import Cursor, Envelope, Intent, MessageRef, Original, Receipt, Verdict
@@ -56,6 +57,8 @@ class MemoryLedger:
         self.reservations: dict[MessageRef, str] = {}
         self.receipts: dict[str, Receipt] = {}
         self.kept: dict[str, dict[str, Cursor]] = {}
+        self.matches: dict[MessageRef, None] = {}
+        """What is to be taken out of what is older, in order."""
         self.notes: set[MessageRef] = set()
         self.intents: dict[MessageRef, Intent] = {}
         self.people: dict[str, datetime] = {}
@@ -89,8 +92,27 @@ class MemoryLedger:
     def cursors(self, source: str) -> Mapping[str, Cursor]:
         return dict(self.kept.get(source, {}))
 
-    def advance(self, source: str, cursors: Iterable[Cursor]) -> None:
-        self.kept.setdefault(source, {}).update({cursor.folder: cursor for cursor in cursors})
+    def advance(self, source: str, cursors: Iterable[Cursor], found: Iterable[MessageRef] = ()) -> None:
+        now = {cursor.folder: cursor for cursor in cursors}
+        self.kept.setdefault(source, {}).update(now)
+        for ref in found:
+            self.matches.pop(ref, None)
+            self.matches[ref] = None
+        renewed = [ref for ref in self.matches if ref.source == source and ref.folder in now]
+        self.forget([ref for ref in renewed if ref.uidvalidity != now[ref.folder].uidvalidity])
+
+    def found(self, source: str) -> Sequence[MessageRef]:
+        return [ref for ref in self.matches if ref.source == source]
+
+    def forget(self, refs: Iterable[MessageRef]) -> None:
+        for ref in refs:
+            self.matches.pop(ref, None)
+
+    def begin(self, source: str, rules: str) -> None:
+        kept = self.kept.get(source, {})
+        if any(cursor.rules != rules for cursor in kept.values()):
+            self.kept[source] = {c.folder: replace(c, rules=rules, lower=c.next_uid) for c in kept.values()}
+            self.forget(self.found(source))
 
     def noted(self, ref: MessageRef) -> bool:
         return ref in self.notes

@@ -5,7 +5,7 @@ goes through it, as at Gmail; a ref in `cut` breaks off in the middle of its oct
 `broken` cannot be looked through; `down` is raised by every call until it is None again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ from nocontactd.errors import SourceError
 from nocontactd.headers import addresses
 from nocontactd.headers import field as header_field
 from nocontactd.model import (
+    Author,
     Channel,
     Cursor,
     Envelope,
@@ -23,6 +24,7 @@ from nocontactd.model import (
     PutBack,
     Receipt,
     Removal,
+    Stretch,
     Written,
 )
 from nocontactd.reading import Reader
@@ -63,6 +65,7 @@ class MemorySource:
         self.cut: set[MessageRef] = set()
         self.broken: set[str] = set()
         self.down: Exception | None = None
+        self.stretch = 5
 
     def put(
         self, octets: bytes, folder: str = "INBOX", *, flags: Sequence[str] = (), arrived: datetime = ARRIVED
@@ -101,15 +104,37 @@ class MemorySource:
                 yield Look(folder, 0, 0, 0, "it is broken")
                 continue
             cursor = cursors.get(folder)
-            known = cursor.next_uid if cursor and cursor.uidvalidity == place.uidvalidity else None
-            first = known if known is not None and cursor and cursor.rules == rules else 1
+            known = cursor.next_uid if cursor and cursor.uidvalidity == place.uidvalidity else place.next_uid
             look = Look(folder, place.uidvalidity, place.next_uid, len(place.letters))
-            for uid in [uid for uid in place.letters if uid >= first]:
-                ref = MessageRef(self.name, folder, place.uidvalidity, str(uid))
-                envelope = _envelope(ref, place.letters[uid])
+            for uid in [uid for uid in place.letters if uid >= known]:
                 filed = folder == self.filed and MARK in place.letters[uid].flags
-                yield replace(envelope, arrival=known is not None and uid >= known, filed=filed)
+                envelope = _envelope(MessageRef(self.name, folder, place.uidvalidity, str(uid)), place.letters[uid])
+                yield replace(envelope, filed=filed)
             yield look
+
+    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+        """See ports.Source."""
+        self._up()
+        place = self.folders[cursor.folder]
+        if cursor.folder in self.broken:
+            raise SourceError(f"{self.name}: a folder was not looked through: it is broken")
+        uids = sorted((uid for uid in place.letters if uid < cursor.lower), reverse=True)
+        for at in range(0, max(len(uids), 1), self.stretch):
+            part = uids[at : at + self.stretch]
+            refs = [MessageRef(self.name, cursor.folder, place.uidvalidity, str(uid)) for uid in part]
+            seen = (replace(_envelope(ref, place.letters[int(ref.uid)]), arrival=False) for ref in refs)
+            left = max(0, len(uids) - at - self.stretch)
+            concerning = tuple(each for each in seen if concerns(each.authors))
+            yield Stretch(concerning, part[-1] if left else 0, len(part), left)
+
+    def envelopes(self, refs: Sequence[MessageRef]) -> Iterator[Envelope]:
+        """See ports.Source."""
+        self._up()
+        for ref in refs:
+            if ref.folder in self.broken:
+                raise SourceError(f"{self.name}: a folder was not looked through: it is broken")
+            if letter := self._letter(ref):
+                yield replace(_envelope(ref, letter), arrival=False)
 
     def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         """See ports.Source."""

@@ -13,7 +13,7 @@ from nocontactd.decide import Policy, decide, policy
 from nocontactd.errors import SealError, SourceError
 from nocontactd.ledger import BEGINNING, SqliteLedger
 from nocontactd.marks import KEY
-from nocontactd.model import Disposition, Envelope, Kind, Rule
+from nocontactd.model import Disposition, Kind, Rule
 from tests.fuse import Died, Fuse
 from tests.memory_archive import MemoryLedger
 from tests.memory_source import MemorySource
@@ -237,6 +237,5 @@ def test_a_familiar_person_is_no_longer_held_and_a_listed_one_is_sealed_all_the_
     world.learn()
     rules = replace(RULES, familiar=world.ledger.familiar(NOW - DELAY))
     for octets, before, now in ((HELD, "hold", "pass"), (LISTED, "seal", "seal")):
-        world.source.put(octets)
-        *_, envelope = (item for item in world.source.scan({}, "r") if isinstance(item, Envelope))
+        [envelope] = world.source.envelopes([world.source.put(octets)])
         assert (decide(envelope, RULES).disposition, decide(envelope, rules).disposition) == (before, now)

@@ -35,7 +35,7 @@ CORE = (
     *("model", "address", "number", "headers", "decide", "errors", "ports", "relay", "poll", "archive/format"),
     *("archive/cover", "archive/proof", "archive/outside", "archive/witness"),
     *("rules", "lookalike", "invisible", "invitation", "protected", "reading", "authentication", "services", "mime"),
-    *("acquaintance", "sieve", "server_rule", "gmail"),
+    *("acquaintance", "older", "sieve", "server_rule", "gmail"),
     *("archive/examined", "signatures", "mailhosts"),
 )
 IMPURE = {"os", "io", "pathlib", "time", "random", "secrets", "socket", "logging", "sqlite3", "subprocess", "threading"}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nocontactd.decide import Policy, Reason, decide, plan, policy, rule
+from nocontactd.decide import Policy, Reason, decide, guard, plan, policy, rule
 from nocontactd.headers import authors
-from nocontactd.model import Author, Channel, Disposition, Envelope, Kind, MessageRef, Rule, Verdict
+from nocontactd.model import Author, Channel, Disposition, Envelope, Kind, MessageRef, Rule, TooMany, Verdict
 from nocontactd.reading import Reading
 from tests.recognition import REF, THEN, blocked, of, text_verdict, verdict
 
@@ -163,22 +163,10 @@ def test_what_a_receipt_holds_already_is_left_to_it() -> None:
     assert plan(seen, EVERYTHING, {seen[0].ref}).seals == ()
 
 
-def test_a_sweep_above_the_limit_is_refused_whole_and_arrivals_never() -> None:
-    limited = policy([Rule(ADDRESS, "ex@abuser.example")], None, Disposition.PASS, 1)
-    arrivals = tuple(envelopes(*["ex@abuser.example"] * 3))
-    older = tuple(envelopes(*["ex@abuser.example"] * 2, arrival=False))
-    steps = plan((*arrivals, *older), limited, frozenset())
-    assert [step.envelope for step in steps.seals] == list(arrivals)
-    assert steps.too_many is not None and (steps.too_many.found, steps.too_many.limit) == (2, 1)
-
-
-def test_arrivals_do_not_count_towards_the_limit() -> None:
+def test_the_guard_lets_through_as_many_as_the_owner_allowed() -> None:
     limited = policy([Rule(ADDRESS, "ex@abuser.example")], None, Disposition.PASS, 2)
-    arrivals = tuple(envelopes(*["ex@abuser.example"] * 3))
-    older = tuple(envelopes(*["ex@abuser.example"] * 2, arrival=False))
-    steps = plan((*arrivals, *older), limited, frozenset())
-    assert [step.envelope for step in steps.seals] == [*arrivals, *older]
-    assert steps.too_many is None
+    assert [guard(found, limited) for found in (0, 2)] == [None, None]
+    assert guard(3, limited) == TooMany(3, 2)
 
 
 FIRST = [

@@ -16,6 +16,7 @@ from nocontactd.errors import CredentialError, NocontactError, UnreachableError
 from nocontactd.sources.imap import Mailbox
 from nocontactd.sources.imap.trust import trust
 from nocontactd.sources.imap.wire import Patience, is_this_machine
+from tests.looking import look_at
 from tests.peers.authority import Certificate, certify
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.peers.onlooker import MailServer, looking
@@ -63,8 +64,8 @@ def test_a_mailbox_is_reached_by_a_certificate_that_the_named_authority_vouches_
     secure: Dovecot, certificate: Certificate, security: str, host: str
 ) -> None:
     box = mailbox(secure, security, host=host, port=port(secure, security), ca_file=certificate.authority)
-    envelope = next(iter(box.scan({}, "r")))
-    original = box.fetch(envelope.ref)  # type: ignore[union-attr]
+    [envelope, *_], _ = look_at(box, {})
+    original = box.fetch(envelope.ref)
     assert original
     der = ssl.PEM_cert_to_DER_cert(certificate.chain.read_text())
     assert dict(original.facts)["tls_certificate_sha256"] == hashlib.sha256(der).hexdigest()

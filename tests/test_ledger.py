@@ -468,6 +468,9 @@ def test_a_ledger_of_the_version_before_goes_on(path: Path) -> None:
     ledger.disconnect()
     with sqlite3.connect(path) as database:
         database.execute("DROP TABLE familiar")
+        database.execute("DROP TABLE found")
+        database.execute("ALTER TABLE cursors DROP COLUMN lower")
+        database.execute("INSERT INTO cursors VALUES ('home', 'INBOX', 7, 10, 'rules')")
         database.execute("PRAGMA user_version = 1")
     database.close()
     ledger = SqliteLedger(path)

@@ -13,6 +13,7 @@ from nocontactd.model import Cursor, Envelope, Look, MessageRef, Receipt, Writte
 from nocontactd.ports import Source
 from nocontactd.sources.imap import Mailbox
 from tests.invitations import INVITATIONS, NO_INVITATIONS
+from tests.looking import look_at
 from tests.memory_source import MemorySource
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.peers.onlooker import MailServer, Onlooker, Sight, Sights, looking
@@ -113,8 +114,7 @@ def house_on(server: MailServer, user: str = "") -> Iterator[ImapHouse]:
 def look(
     source: Source, cursors: dict[str, Cursor] | None = None, rules: str = "r"
 ) -> tuple[list[Envelope], list[Look]]:
-    items = list(source.scan(cursors or {}, rules))
-    return [i for i in items if isinstance(i, Envelope)], [i for i in items if isinstance(i, Look)]
+    return look_at(source, cursors or {}, rules)
 
 
 def cursors(looks: list[Look], rules: str = "r") -> dict[str, Cursor]:
@@ -166,9 +166,11 @@ class Contract:
         assert not envelope.arrived.utcoffset()
 
     def test_a_look_follows_the_last_envelope_of_its_folder(self, house: House) -> None:
+        source = house.source()
+        known = cursors(look(source)[1])
         house.put(EX % (1, 1))
         house.put(EX % (2, 2), "Family")
-        items = list(house.source().scan({}, "r"))
+        items = list(source.scan(known, "r"))
         folders = [i.folder if isinstance(i, Look) else i.ref.folder for i in items]
         last = [isinstance(item, Look) for item in items]
         for folder in ("INBOX", "Family"):

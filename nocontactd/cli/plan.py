@@ -4,18 +4,18 @@ Without --counts it says that there is something, not how much: volume is contac
 """
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from nocontactd.address import comparable
 from nocontactd.assemble import Job, policy, sources
 from nocontactd.cli import complain, situation
-from nocontactd.decide import Policy, plan
-from nocontactd.errors import NocontactError, SourceError, exit_code
-from nocontactd.model import Envelope, Look, Steps, Written
+from nocontactd.cli.progress import Bar
+from nocontactd.decide import Policy, guard, plan
+from nocontactd.errors import NocontactError, SourceError, UnreachableError, exit_code
+from nocontactd.model import Cursor, Envelope, Look, MessageRef, Written
 from nocontactd.review.visible import visible
 
 HELP = """\
@@ -34,7 +34,6 @@ def run(args: Namespace) -> int:
     in_force = policy(rules.config)
     problems: list[Exception] = []
     for job in sources(rules.config, rules.state, os.environ, situation.now):
-        _say(f"{job.name}: looking, and changing nothing")
         try:
             familiar = _familiar(job, situation.now() - timedelta(seconds=rules.config.loosening_delay))
             problems += _tell(job, replace(in_force, familiar=familiar), args.counts)
@@ -54,51 +53,72 @@ def _familiar(job: Job, before: datetime) -> frozenset[str]:
 
 
 @dataclass(slots=True)
-class _Seen:
-    """What one source showed while it was looked through."""
+class _Foreseen:
+    """What a first pass over one source would do."""
 
-    looks: list[Look]
+    sealed: int = 0
+    noted: int = 0
+    put_back: int = 0
+    looked: int = 0
+    whole: int = 0
 
-    def envelopes(self, job: Job, digest: str) -> Iterator[Envelope]:
-        for item in job.source.scan({}, digest):
-            if isinstance(item, Look):
-                self.looks.append(item)
-            else:
-                yield item
+    def add(self, envelopes: Iterable[Envelope], in_force: Policy) -> None:
+        steps = plan(envelopes, in_force, frozenset())
+        self.sealed, self.noted = self.sealed + len(steps.seals), self.noted + len(steps.notes)
+        self.put_back += len(steps.put_backs)
 
 
 def _tell(job: Job, in_force: Policy, counts: bool) -> Iterator[Exception]:
-    seen = _Seen([])
-    limitless = replace(in_force, max_sweep=sys.maxsize)
-    steps = plan(seen.envelopes(job, in_force.digest), limitless, frozenset())
-    for line in _lines(steps, in_force.max_sweep, counts):
+    foreseen = _Foreseen()
+    with Bar(f"nocontact: {visible(job.name)}: looking, and changing nothing") as bar:
+        problems = list(_look_through(job, in_force, foreseen, bar))
+    for line in _lines(foreseen, in_force.max_sweep, counts):
         print(visible(f"{job.name}: {line}"))
-    for look in seen.looks:
-        if look.problem:
-            yield SourceError(f"{job.name}: a folder was not looked through: {look.problem}")
-    if len(steps.seals) > in_force.max_sweep:
+    yield from problems
+    if guard(foreseen.sealed, in_force):
         yield NocontactError(
             f"{job.name}: a first pass would leave what stands there alone: more matches than max_per_pass allows",
             "if the entries are right, raise max_per_pass; new messages are taken out regardless",
         )
 
 
-def _lines(steps: Steps, most: int, counts: bool) -> Iterator[str]:
+def _look_through(job: Job, in_force: Policy, foreseen: _Foreseen, bar: Bar) -> Iterator[Exception]:
+    looks: list[Look] = []
+    new: set[MessageRef] = set()
+    for item in job.source.scan({}, in_force.digest):
+        if isinstance(item, Look):
+            looks.append(item)
+        else:
+            new.add(item.ref)
+            foreseen.add([item], in_force)
+    foreseen.whole = sum(look.exists for look in looks)
+    for look in looks:
+        if look.problem:
+            yield SourceError(f"{job.name}: a folder was not looked through: {look.problem}")
+            continue
+        older = Cursor(look.folder, look.uidvalidity, look.next_uid, in_force.digest, look.next_uid)
+        try:
+            for stretch in job.source.older(older, in_force.concerns):
+                foreseen.add((each for each in stretch.envelopes if each.ref not in new), in_force)
+                foreseen.looked += stretch.looked
+                bar(min(foreseen.looked, foreseen.whole), foreseen.whole)
+        except UnreachableError:
+            raise
+        except SourceError as problem:
+            yield problem
+
+
+def _lines(foreseen: _Foreseen, most: int, counts: bool) -> Iterator[str]:
     def some(found: int) -> str:
         return f"{found} messages" if counts else "messages"
 
-    if steps.seals and len(steps.seals) <= most:
-        yield f"{some(len(steps.seals))} of listed people would be sealed and removed"
-    if len(steps.seals) > most:
-        yield f"{some(len(steps.seals))} of listed people stand here" + (f"; max_per_pass is {most}" if counts else "")
-    if steps.notes:
-        yield f"{some(len(steps.notes))} perhaps of listed people would stay, with a sealed note"
-    if steps.put_backs:
-        yield f"{some(len(steps.put_backs))} that the rule on the server filed by mistake would go back to the inbox"
-    if not steps.seals and not steps.notes and not steps.put_backs:
+    if 0 < foreseen.sealed <= most:
+        yield f"{some(foreseen.sealed)} of listed people would be sealed and removed"
+    if foreseen.sealed > most:
+        yield f"{some(foreseen.sealed)} of listed people stand here" + (f"; max_per_pass is {most}" if counts else "")
+    if foreseen.noted:
+        yield f"{some(foreseen.noted)} perhaps of listed people would stay, with a sealed note"
+    if foreseen.put_back:
+        yield f"{some(foreseen.put_back)} that the rule on the server filed by mistake would go back to the inbox"
+    if not foreseen.sealed and not foreseen.noted and not foreseen.put_back:
         yield "nothing would be sealed, nothing changed"
-
-
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"nocontact: {visible(text)}", file=sys.stderr, flush=True)

@@ -8,11 +8,14 @@ import secrets
 import sys
 import time
 from argparse import ArgumentParser, Namespace
+from functools import partial
 
 from nocontactd import status
 from nocontactd.cli import complain, situation
+from nocontactd.cli.progress import Bar
 from nocontactd.errors import NocontactError, exit_code
 from nocontactd.look import look_at_all
+from nocontactd.model import Progress
 
 HELP = """\
 Look at every source once, now, and seal and remove what listed people sent. When the daemon is
@@ -38,11 +41,17 @@ def run(args: Namespace) -> int:
             complain(NocontactError(problem.message, problem.hint))
         return answer.exit_code
     problems: list[Exception] = []
-    for _, found in look_at_all(situation.config_file(args), os.environ, situation.now):
-        for trouble in found:
-            complain(trouble)
-        problems += found
+    with Bar("looking through what is older") as bar:
+        for _, found in look_at_all(situation.config_file(args), os.environ, situation.now, partial(_show, bar)):
+            bar.wipe()
+            for trouble in found:
+                complain(trouble)
+            problems += found
     return exit_code(problems)
+
+
+def _show(bar: Bar, _source: str, progress: Progress) -> None:
+    bar(progress.looked, progress.whole)
 
 
 def _waiting() -> None:

@@ -22,11 +22,16 @@ class Bar:
             bar = ("█" * (_WIDTH * percent // 100)).ljust(_WIDTH, "░")
             print(f"\r{self._title} {bar} {percent:3d} %", end="", file=sys.stderr, flush=True)
 
+    def wipe(self) -> None:
+        """Make room for other words; it comes again when there is more to show."""
+        if self._shown >= 0:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        self._shown = -1
+
     def __enter__(self) -> "Bar":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, at: TracebackType | None
     ) -> None:
-        if self._shown >= 0:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        self.wipe()

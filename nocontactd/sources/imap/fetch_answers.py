@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 Raw = bytes | tuple[bytes, bytes] | None
 """As imaplib hands it over: a line up to a literal with that literal, or the rest of a line."""
@@ -52,10 +53,13 @@ Token = tuple[bytes, bool]
 OPEN, CLOSE = (b"(", False), (b")", False)
 
 
-def read_answers(data: Iterable[Raw], *, lenient: bool = False) -> Iterator[Answer]:
+def read_answers(
+    data: Iterable[Raw], *, lenient: bool = False, holding: re.Pattern[bytes] | None = None
+) -> Iterator[Answer]:
     """Each FETCH answer in what imaplib collected, in order. ValueError: one cannot be read.
 
-    `lenient`: that one is left out, and the others are read.
+    `lenient`: that one is left out, and the others are read. `holding`: so is each that is a line
+    without a match.
     """
     raws: list[bytes | tuple[bytes, bytes]] = []
     for raw in data:
@@ -63,11 +67,46 @@ def read_answers(data: Iterable[Raw], *, lenient: bool = False) -> Iterator[Answ
             continue
         raws.append(raw)
         if isinstance(raw, bytes):
-            with suppress(ValueError) if lenient else nullcontext():
-                yield _answer([token for each in raws for token in _tokens(each)])
+            if holding and len(raws) == 1 and not holding.search(raw):
+                pass
+            elif answer := _usual(raws):
+                yield answer
+            else:
+                with suppress(ValueError) if lenient else nullcontext():
+                    yield _answer([token for each in raws for token in _tokens(each)])
             raws = []
     if raws and not lenient:
         raise ValueError("a FETCH answer has no end")
+
+
+_USUAL = re.compile(rb"""\d++ \(UID (\d{1,9})(?: RFC822\.SIZE (\d{1,18}))?(?: INTERNALDATE "([^"\\]*+)")? (?=BODY\[)""")
+_SECTION = re.compile(rb"""BODY\[[^\]" ({]*+(?: \([^\]"(){]*+\))?\]""")
+_SIZE = re.compile(rb"(?:<(\d{1,19})>)? \{\d{1,10}\}\Z")
+
+
+def _usual(raws: Sequence[bytes | tuple[bytes, bytes]]) -> Answer | None:
+    """A short way for one part of a message as nearly all servers write it, held equal to the long one by test."""
+    if len(raws) != 2 or raws[1] != b")" or not isinstance(raws[0], tuple):
+        return None
+    line, octets = raws[0]
+    begin, end = _USUAL.match(line), line.rfind(b"]") + 1
+    if not begin or not (size := _SIZE.match(line, end)) or not _is_section(line[begin.end() : end]):
+        return None
+    uid, octets_in_all, date = begin.groups()
+    return Answer(
+        int(uid),
+        None if octets_in_all is None else int(octets_in_all),
+        "" if date is None else date.decode("ascii", "replace"),
+        octets,
+        None if size[1] is None else int(size[1]),
+        "",
+    )
+
+
+@lru_cache(16)
+def _is_section(key: bytes) -> bool:
+    """A server repeats what it was asked for, which may be a kilobyte, in each answer."""
+    return _SECTION.fullmatch(key) is not None
 
 
 def _tokens(raw: bytes | tuple[bytes, bytes]) -> Iterator[Token]:

@@ -4,9 +4,21 @@ The same session, the same cursor and the same promises; whatever is not new the
 look at the whole mailbox that follows.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, PutBack, Receipt, Removal, Written
+from nocontactd.model import (
+    Author,
+    Cursor,
+    Envelope,
+    Look,
+    MessageRef,
+    Original,
+    PutBack,
+    Receipt,
+    Removal,
+    Stretch,
+    Written,
+)
 from nocontactd.sources.imap.mailbox import Mailbox
 
 
@@ -25,6 +37,12 @@ class Inbox:
 
     def written(self, _cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         return iter(())
+
+    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+        return self._mailbox.older(cursor, concerns)
+
+    def envelopes(self, refs: Sequence[MessageRef]) -> Iterator[Envelope]:
+        return self._mailbox.envelopes(refs)
 
     def fetch(self, ref: MessageRef) -> Original | None:
         return self._mailbox.fetch(ref)

@@ -1,7 +1,6 @@
 """One look through one folder: headers only, unmarked, in bounded chunks.
 
-What is new is judged by its whole header; in a large backlog the author fields are enough (a
-quarter of the time), except where they look odd: a server may have altered or missed some.
+A message is judged by its whole header: of single fields a server may alter or miss some.
 """
 
 import re
@@ -16,8 +15,6 @@ from nocontactd.sources.imap.fetch_answers import Answer
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.session import Ahead, Selected, Session, chunks
 
-BACKLOG = 2_000
-"""More older messages than this in a folder, and their author fields are read instead of the whole header."""
 HEADER = 32 * 1024
 """Octets of a header that are asked for at first: 16 MiB at worst for the messages of one command."""
 AHEAD = 50
@@ -51,31 +48,42 @@ def look_through(
     source: str,
     folder: str,
     cursor: Cursor | None,
-    rules: str,
     seen: Seen,
     contents: Contents,
-    backlog: int,
     *,
     thorough: bool = False,
+    all_new: bool = False,
 ) -> Iterator[Envelope | Look]:
-    """The folder's messages that the cursor does not cover by these rules, then its Look.
+    """What came to a folder since the cursor, then its Look; of a folder that was not known, its Look alone.
 
-    `thorough`: whatever the server says of its next UID.
+    `thorough`: whatever the server says of its next UID. `all_new`: everything in it came since, by its nature.
     """
-    now = session.examine(folder, _ahead(cursor, rules))
-    known = cursor.next_uid if cursor and cursor.uidvalidity == now.uidvalidity else None
-    first = known if known and cursor and cursor.rules == rules else 1
+    now = session.examine(folder, _ahead(cursor))
+    known = cursor.next_uid if cursor and cursor.uidvalidity == now.uidvalidity else 1 if all_new else None
+    first = known or now.uidnext or 1
     uids = uids_from(session, now, first, thorough=thorough)
-    older = [uid for uid in uids if known is None or uid < known]
-    for part, whole in ((older, len(older) <= backlog), (uids[len(older) :], True)):
-        for answer, header, reading in _messages(session, now, part, contents, whole=whole):
-            ref = MessageRef(source, folder, now.uidvalidity, str(answer.uid))
-            size = answer.size or 0
-            seen.note(folder, now.uidvalidity, int(ref.uid), size, message_id(header))
-            yield envelope(ref, answer, reading, arrival=part is not older)
+    if known:
+        yield from envelopes_of(session, source, now, uids, contents, seen, arrival=True)
     # One that came since the folder was opened may have been seen already, and a server may give no UIDNEXT.
     next_uid = max(now.uidnext or first, uids[-1] + 1 if uids else 0)
     yield Look(folder, now.uidvalidity, next_uid, now.exists)
+
+
+def envelopes_of(
+    session: Session,
+    source: str,
+    where: Selected,
+    uids: Sequence[int],
+    contents: Contents,
+    seen: Seen,
+    *,
+    arrival: bool,
+) -> Iterator[Envelope]:
+    """Those of these messages that are still there, by ascending UID, judged by their whole headers."""
+    for answer, header, reading in _messages(session, where, uids, contents):
+        ref = MessageRef(source, where.folder, where.uidvalidity, str(answer.uid))
+        seen.note(where.folder, where.uidvalidity, int(ref.uid), answer.size or 0, message_id(header))
+        yield envelope(ref, answer, reading, arrival=arrival)
 
 
 def uids_from(session: Session, now: Selected, first: int, *, thorough: bool = False) -> list[int]:
@@ -88,9 +96,9 @@ def uids_from(session: Session, now: Selected, first: int, *, thorough: bool = F
     return [uid for uid in session.search("UID", f"{first}:*") if uid >= first]
 
 
-def _ahead(cursor: Cursor | None, rules: str) -> Ahead | None:
-    """What is new is judged by its whole header, and usually little."""
-    if cursor is None or cursor.rules != rules:
+def _ahead(cursor: Cursor | None) -> Ahead | None:
+    """What is new is usually little."""
+    if cursor is None:
         return None
     return Ahead(cursor.next_uid, cursor.next_uid + AHEAD - 1, _items("HEADER"))
 
@@ -122,15 +130,12 @@ def fields(reader: Reader) -> str:
 
 
 def _messages(
-    session: Session, where: Selected, uids: Sequence[int], contents: Contents, *, whole: bool
+    session: Session, where: Selected, uids: Sequence[int], contents: Contents
 ) -> Iterator[tuple[Answer, bytes, Reading]]:
     """Each message that is still there, by ascending UID, with its header and the reading of it."""
     for part in chunks(uids):
         session.stay(where.folder, where.uidvalidity)
-        answers = ask(session, part, "HEADER" if whole else fields(contents.reader))
-        if not whole:
-            odd = [uid for uid, answer in answers.items() if not _looks_plain(answer.octets or b"")]
-            answers |= ask(session, odd, "HEADER") if odd else {}
+        answers = ask(session, part, "HEADER")
         headers = {uid: answer.octets or b"" for uid, answer in answers.items()}
         readings = contents.read(session, {uid: head for uid, head in headers.items() if len(head) < HEADER})
         for uid in sorted(answers):
@@ -158,7 +163,7 @@ def _long_header(session: Session, uid: int, reader: Reader) -> bytes:
     return header if len(header) < LONG_HEADER else author_fields(session, uid, reader) + header
 
 
-def _looks_plain(known: bytes) -> bool:
+def looks_plain(known: bytes) -> bool:
     """Whether nothing in them can have been altered or missed by the server: printable ASCII with a From."""
     return bool(_PLAIN.fullmatch(known) and _FROM.search(known))
 

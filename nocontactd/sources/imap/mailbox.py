@@ -8,19 +8,32 @@ cannot be reached ends a look.
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, PutBack, Receipt, Removal, Written
+from nocontactd.model import (
+    Author,
+    Cursor,
+    Envelope,
+    Look,
+    MessageRef,
+    Original,
+    PutBack,
+    Receipt,
+    Removal,
+    Stretch,
+    Written,
+)
 from nocontactd.reading import Reader
 from nocontactd.sources.imap.answers import Standing
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
 from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
-from nocontactd.sources.imap.look import BACKLOG, look_through
+from nocontactd.sources.imap.look import envelopes_of, look_through
+from nocontactd.sources.imap.older import BACKLOG, Below, look_below
 from nocontactd.sources.imap.original import open_original
 from nocontactd.sources.imap.putting_back import put_back, with_marks
 from nocontactd.sources.imap.removal import goes_through_trash, take_out
@@ -82,6 +95,7 @@ class Mailbox:
         self._contents = Contents(reader)
         self._backlog = backlog
         self._filed = filed
+        self._below = Below()
         self._session: Session | None = None
         self._listed: _Listed | None = None
         """As `written` was told just now, for the scan that follows."""
@@ -106,8 +120,9 @@ class Mailbox:
             problem = choice.problem
             try:
                 if not problem and not unreachable:
-                    looked = self._through(choice.folder, listed.standing, cursors.get(choice.folder), rules, at)
-                    yield from with_marks(self._connected(), looked) if choice.folder == filed else looked
+                    known, filing = cursors.get(choice.folder), choice.folder == filed
+                    looked = self._through(choice.folder, listed.standing, known, rules, at, filing=filing)
+                    yield from with_marks(self._connected(), looked) if filing else looked
                     continue
             except (LostError, RefusedError) as error:
                 problem = error.message
@@ -116,16 +131,26 @@ class Mailbox:
             yield Look(choice.folder, 0, 0, 0, problem or "the server could not be reached again")
 
     def _through(
-        self, folder: str, standing: Mapping[str, Standing], cursor: Cursor | None, rules: str, at: float
+        self,
+        folder: str,
+        standing: Mapping[str, Standing],
+        cursor: Cursor | None,
+        rules: str,
+        at: float,
+        *,
+        filing: bool = False,
     ) -> Iterator[Envelope | Look]:
-        """One folder, as far as it may hold anything that was not seen."""
+        """One folder, as far as it may hold anything that was not seen.
+
+        `filing`: our own rule files to it, so that all it holds has come since.
+        """
         thorough = self._unchanged.doubts(folder, at) or self._unchanged.is_contradicted(folder, standing)
         if not thorough and (left := self._unchanged.look(folder, standing, cursor, rules)):
             yield left
             return
-        seen, contents, session = self._seen, self._contents, self._connected()
+        session = self._connected()
         for item in look_through(
-            session, self.name, folder, cursor, rules, seen, contents, self._backlog, thorough=thorough
+            session, self.name, folder, cursor, self._seen, self._contents, thorough=thorough, all_new=filing
         ):
             if isinstance(item, Look):
                 self._unchanged.leave(item, at)
@@ -134,11 +159,11 @@ class Mailbox:
     def arrivals(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
         """What came to the inbox since the last look at it, before anything else is looked at.
 
-        Nothing where a sweep is due: that is left to `scan`, and so is whatever goes wrong here.
+        Whatever goes wrong here is left to `scan`.
         """
         choice = self._inbox
         cursor = cursors.get(choice.folder) if choice else None
-        if choice is None or choice.problem or cursor is None or cursor.rules != rules:
+        if choice is None or choice.problem or cursor is None:
             return
         self._seen.clear()
         try:  # a connection that has died unnoticed is found out by what is asked of it first
@@ -147,6 +172,23 @@ class Mailbox:
             yield from self._through(choice.folder, {}, cursor, rules, time.monotonic())
         except SourceError:
             return
+
+    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+        """See ports.Source."""
+        contents, below = self._contents, self._below
+        with self._unlooked():
+            yield from look_below(self._connected(), self.name, cursor, concerns, contents, below, self._backlog)
+
+    def envelopes(self, refs: Sequence[MessageRef]) -> Iterator[Envelope]:
+        """See ports.Source."""
+        self._seen.clear()
+        with self._unlooked():
+            for folder, uidvalidity in dict.fromkeys((ref.folder, ref.uidvalidity) for ref in refs):
+                session = self._connected()
+                now = session.reading(folder)
+                if now.uidvalidity == uidvalidity:  # else they have gone: what has their UIDs now is something else
+                    uids = sorted(int(ref.uid) for ref in refs if ref.folder == folder)
+                    yield from envelopes_of(session, self.name, now, uids, self._contents, self._seen, arrival=False)
 
     def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         """See ports.Source."""
@@ -315,6 +357,13 @@ class Mailbox:
             ),
             (self._unremoved(taken.problem),) if taken.problem else (),
         )
+
+    @contextmanager
+    def _unlooked(self) -> Iterator[None]:
+        try:
+            yield
+        except (LostError, RefusedError) as error:
+            raise SourceError(f"{self.name}: a folder was not looked through: {error.message}") from None
 
     def _unremoved(self, problem: str) -> SourceError:
         return SourceError(f"{self.name}: what is sealed was not removed: {problem}")

@@ -6,6 +6,7 @@ sent and received, so none of them is ever passed on or chained.
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from nocontactd.sources.imap import answers
 from nocontactd.sources.imap.answers import UIDS_END, Standing
 from nocontactd.sources.imap.fetch_answers import Answer, read_answers
 from nocontactd.sources.imap.folders import Folder
+from nocontactd.sources.imap.replies import fetched
 from nocontactd.sources.imap.wire import fingerprint
 
 CHUNK = 500
@@ -29,6 +31,9 @@ FLIGHT = 100
 _STATUS = b"(UIDNEXT UIDVALIDITY MESSAGES)"
 _NEWS = b"(MessageNew MessageExpunge)"
 """The one is not to be had without the other (RFC 5465, 5)."""
+
+AHEAD = 2
+"""Commands whose answers are on their way at a time; together they fit into what one may come to (wire.py)."""
 
 
 class LostError(SourceError):
@@ -227,6 +232,41 @@ class Session:
             with suppress(RefusedError), self._asking():
                 for outcome in self._flight(b"NOTIFY SET (SELECTED %b) (PERSONAL %b)" % (_NEWS, _NEWS)):
                     _check(*outcome)
+
+    def fetch_each(
+        self,
+        parts: Iterable[Sequence[int]],
+        items: str,
+        *,
+        ahead: int = AHEAD,
+        lenient: bool = False,
+        holding: re.Pattern[bytes] | None = None,
+    ) -> Iterator[list[Answer]]:
+        """As `fetch` for all parts, in no order: the server is at one of them while the answers to another are read.
+
+        Whose answer one is, is told by its UID: a server may carry out several commands at once (RFC 9051, 5.5).
+        `ahead`: commands that are on their way at a time. `holding`: see read_answers.
+        """
+        wire, coming = self._client._imap, iter(parts)
+        asked: deque[tuple[bytes, Sequence[int]]] = deque()
+        with self._asking():
+            try:
+                while True:
+                    while len(asked) < ahead and (part := next(coming, None)):
+                        asked.append((wire._new_tag(), part))
+                        wire.send(b"%b UID FETCH %b %b\r\n" % (asked[-1][0], _set(part).encode(), items.encode()))
+                    if not asked:
+                        return
+                    wanted = {uid for _, part in asked for uid in part}
+                    kind, words, said = fetched(wire, asked[0][0])
+                    if kind != "NO" or b"[EXPUNGEISSUED]" not in words[0].upper():
+                        _check(kind, words)
+                    del wire.tagged_commands[asked.popleft()[0]]
+                    answers = read_answers(said, lenient=lenient, holding=holding)
+                    yield [answer for answer in answers if answer.uid in wanted]
+            finally:
+                if asked:  # nobody is going to read what is still said
+                    self.drop()
 
     @contextmanager
     def idle(self, answer: float) -> Iterator[Callable[[float], list[bytes]]]:

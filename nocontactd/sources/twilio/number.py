@@ -7,10 +7,25 @@ SID, and goes by the earlier of two clocks, ours and Twilio's.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from nocontactd.errors import CredentialError, NocontactError, SourceError, UnknownOutcomeError, UnreachableError
-from nocontactd.model import Cursor, Envelope, Look, MessageRef, Original, Part, PutBack, Receipt, Removal, Written
+from nocontactd.model import (
+    Author,
+    Cursor,
+    Envelope,
+    Look,
+    MessageRef,
+    Original,
+    Part,
+    PutBack,
+    Receipt,
+    Removal,
+    Stretch,
+    Written,
+)
 from nocontactd.number import keys
 from nocontactd.reading import Reader
 from nocontactd.sources.twilio.account import Account
@@ -65,19 +80,32 @@ class Number:
         return self._name
 
     def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
-        """Everything that came in, or what did since 48 hours before the cursor; see `ports.Source`."""
+        """Everything that came in since the first start, or since 48 hours before the cursor; see `ports.Source`."""
         known = cursors.get("")
-        since = datetime.fromtimestamp(known.next_uid, UTC) - OVERLAP if known else None
+        since = datetime.fromtimestamp(known.next_uid, UTC) - OVERLAP if known else self._relay_since
         began = self._now()
         self._account.wire.renew()
         seen: set[str] = set()
-        for text in self._came(since if known and known.rules == rules else None):
+        for text in self._came(since):
             if text.sid not in seen and _settled(text, began):
                 seen.add(text.sid)
-                yield self._envelope(text, since or self._relay_since)
+                yield self._envelope(text, since)
         # a clock that runs ahead must not carry the next look past what comes meanwhile
         began = min(began, self._account.wire.earliest or began)
         yield Look("", 0, int(began.timestamp()), len(seen))
+
+    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+        """All of it in one stretch: Twilio keeps texts for 13 months; see `ports.Source`."""
+        began = self._now()
+        texts = {text.sid: text for text in self._came(None) if _settled(text, began)}
+        yield Stretch(tuple(map(self._older, texts.values())), 0, len(texts), 0)
+
+    def envelopes(self, refs: Sequence[MessageRef]) -> Iterator[Envelope]:
+        """See `ports.Source`."""
+        for ref in refs:
+            with suppress(GoneError):
+                _, text = self._read(ref, "texts were not looked at")
+                yield self._older(text)
 
     def written(self, _cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         """Nothing: whom the owner texts is not known here; see `ports.Source`."""
@@ -194,6 +222,9 @@ class Number:
         """What is sent since `fresh` was covered by no earlier look; only that can still have to be passed on."""
         relay = bool(self._relay_to) and text.when >= max(fresh, self._relay_since) and not self._owners(text)
         return text.envelope(self._name, self._reader, arrival=text.when >= fresh, relay=relay)
+
+    def _older(self, text: Text) -> Envelope:
+        return replace(self._envelope(text, self._relay_since), arrival=False, relay=False)
 
     def _owners(self, text: Text) -> bool:
         """Whether the owner's own phone sent it, or this number itself: passed on, it would come round again."""
