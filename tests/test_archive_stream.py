@@ -10,8 +10,10 @@ import hmac
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pyrage
@@ -23,7 +25,7 @@ from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 
 from nocontactd.archive.encrypt import CHUNK, encrypt
 from nocontactd.archive.hashing import WORTH, Sha256, lanes
-from nocontactd.archive.many import at_once
+from nocontactd.archive.many import WIDE, at_once
 from nocontactd.errors import SealError, SourceError
 from tests.archive_fixture import VECTORS
 from tests.peers import missing
@@ -193,20 +195,28 @@ def test_no_failure_to_write_is_lost_not_even_that_of_the_last_piece(size: int) 
             encrypt([bytes(size)], full, str(HOLDER.to_public()), secrets.token_bytes)
 
 
-@pytest.mark.parametrize("failing", [0, 1, 6])
+@pytest.mark.parametrize("failing", [0, 1, WIDE - 1, WIDE, 2 * WIDE + 4])
 def test_of_many_flushes_at_once_no_failure_is_lost_and_none_is_under_way_afterwards(failing: int) -> None:
+    under_way: set[int] = set()
     done: list[int] = []
 
     def act(number: int) -> None:
-        done.append(number)
+        under_way.add(number)
+        if number != failing:
+            time.sleep(0.001)
+            done.append(number)
+        under_way.remove(number)
         if number == failing:
             raise OSError(5, "the disk")
 
-    with ThreadPoolExecutor(3) as pool:
+    acts = [partial(act, number) for number in range(2 * WIDE + 5)]
+    with ThreadPoolExecutor(WIDE) as pool:
         with pytest.raises(OSError, match="the disk"):
-            at_once(pool, [lambda n=number: act(n) for number in range(7)])
-        assert sorted(done) == list(range(7))
-        at_once(pool, [])
+            at_once(pool, acts)
+        assert not under_way
+        done.clear()
+        at_once(pool, acts[:failing])
+        assert sorted(done) == list(range(failing))
 
 
 def specified(plaintext: bytes, recipient: str, entropy: Callable[[int], bytes]) -> bytes:
