@@ -2,6 +2,7 @@
 
 new/     an archive just after its ceremony
 filled/  the same archive with one record of each kind that a daemon writes
+writer.age    an age file of known entropy
 """
 
 import json
@@ -14,11 +15,13 @@ import pyrage
 
 from nocontactd.archive import keys
 from nocontactd.archive.durable import Disk
+from nocontactd.archive.encrypt import CHUNK, encrypt
 from nocontactd.archive.seal import Archive
 from nocontactd.archive.unseal import Opened, Opener
 from nocontactd.model import Author, Channel, Disposition, Envelope, MessageRef, Original, Part, Verdict
 from tests.archive_fixture import OWNER, THERAPIST, VECTORS, WITNESS, light
 from tests.fuse import Died
+from tests.test_archive_stream import counted
 
 PHRASES = {"owner": OWNER, "therapist": THERAPIST, "witness": WITNESS}
 FIRST = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -46,6 +49,14 @@ def main() -> None:
     shutil.copy(log_key, VECTORS / "log.key")
     shutil.rmtree(state)
     describe(VECTORS / "filled")
+    known()
+
+
+def known() -> None:
+    """An age file to the therapist, of entropy that everybody knows."""
+    recipient = pyrage.x25519.Identity.from_str((VECTORS / "therapist.key").read_text().split()[-1]).to_public()
+    with (VECTORS / "writer.age").open("wb") as file:
+        encrypt([b"a" * CHUNK, b"\n"], file.write, str(recipient), counted())
 
 
 def fill(path: Path, log_key: Path) -> None:
