@@ -98,13 +98,18 @@ class Archive:
             recovery.recover(self._path, self._disk, self._leaves, self._copies, self._keys, moment)
             self._law = None
             with self._leaves.turn():
-                self._names.compare(self._charter().origin, moment)
+                self._names.compare(self._charter().origin, self._leaves, moment)
                 self._catch_up(moment)
 
     @property
     def put_back(self) -> str:
         """The day on which `recover` found an older copy of the archive, or another, than was sealed to; or ""."""
         return self._names.back
+
+    @property
+    def added(self) -> str:
+        """The day on which `recover` found records that nobody who uses this state has sealed; or ""."""
+        return self._names.added
 
     @contextmanager
     def batch(self, refs: Sequence[MessageRef]) -> Iterator[Batch]:
