@@ -11,6 +11,7 @@ record behind that log whose name was never given out here was put there by some
 import hashlib
 import os
 import re
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -44,16 +45,26 @@ class Names:
         """The day on which records were found in it that have no name from here."""
         self._compared = False
 
+    def size(self) -> frozenset[int]:
+        """How long the log was, whose ever it is, when a name was last given: `compare` asks for its root then."""
+        with suppress(OSError):
+            found = _LOG.search(_text(self._mark))
+            return frozenset({int(found[2])} if found else ())
+        return frozenset()
+
     def compare(self, origin: str, leaves: Leaves, moment: datetime) -> None:
         """Look whether the log of this name goes on from what stood there when a name was last given. OSError."""
         said, text, today = known(self._mark, origin), _text(self._mark), moment.strftime("%Y-%m-%d")
         back, added = _BACK.search(text), _ADDED.search(text)
         self.back, self.added = back[1] if back else "", added[1] if added else ""
-        if said and not history.read(self._archive / "log" / "leaves", {said.size}).extends(said):
+        if said and leaves.roots.get(said.size) != said.root and not self._begins(said):
             self.back = self.back or today
         elif said and self._strange(leaves, said.size):
             self.added = self.added or today
         self._compared = True
+
+    def _begins(self, said: Checkpoint) -> bool:
+        return history.read(self._archive / "log" / "leaves", {said.size}).extends(said)
 
     def _strange(self, leaves: Leaves, size: int) -> bool:
         """Whether a leaf behind the first `size` ones is of a record that got no name here."""

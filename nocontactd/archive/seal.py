@@ -64,6 +64,7 @@ class Archive:
         self._copies = Copies(path, self._disk)
         self._keys = DayKeys(path, self._disk, mint)
         self._names = Names(path, log_key.with_name(NAMES), self._disk)
+        self._leaves.watched = self._names.size()
         self._log_key = LogKey(log_key, self._disk, entropy)
         pool = ThreadPoolExecutor(1, "hashing")
         self._work = Workshop(path, self._disk, self._leaves, now, entropy, encrypt, lambda: Sha256(pool), examiner)
