@@ -11,6 +11,7 @@ record behind that log whose name was never given out here was put there by some
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -110,10 +111,7 @@ class Names:
         return self._archive / "mail" / f"{name}.age"
 
     def _given(self) -> dict[str, int]:
-        given: dict[str, int] = {}
-        for day, number in _LINE.findall(_text(self._mark)):
-            given[day] = max(int(number), given.get(day, 0))
-        return given
+        return _given(self._mark)
 
     def _give(self, given: dict[str, int], day: str, rest: str, moment: datetime) -> None:
         kept = [day, *sorted(given.keys() - {day}, reverse=True)][:_KEPT]
@@ -145,6 +143,23 @@ def known(mark: Path, origin: str) -> Checkpoint | None:
     if not found or found[1] != origin:
         return None
     return Checkpoint(origin, int(found[2]), bytes.fromhex(found[3]))
+
+
+def strangers(mark: Path, files: Iterable[str]) -> frozenset[str]:
+    """Which of these files, sealed since the last checkpoint, are of records that got no name here. OSError.
+
+    The file must be read after they were seen: a name stands in it before its record is there.
+    """
+    given = _given(mark)
+    records = {file: RECORD.fullmatch(file[len("mail/") : -len(".age")]) for file in files if file.startswith("mail/")}
+    return frozenset(file for file, name in records.items() if given and name and int(name[2]) > given.get(name[1], 0))
+
+
+def _given(mark: Path) -> dict[str, int]:
+    given: dict[str, int] = {}
+    for day, number in _LINE.findall(_text(mark)):
+        given[day] = max(int(number), given.get(day, 0))
+    return given
 
 
 def _text(mark: Path) -> str:
