@@ -69,7 +69,7 @@ class Names:
 
     def _strange(self, leaves: Leaves, size: int) -> bool:
         """Whether a leaf behind the first `size` ones is of a record that got no name here."""
-        given = self._given()
+        given = _given(_text(self._mark))
         later = [day for day, end in leaves.days.items() if end > size]
         return any(_number(name) > given.get(day, 0) for day in later for name in leaves.of_day(day))
 
@@ -84,7 +84,8 @@ class Names:
         What stands in the file from then on is the log of that name as it is now, and the key of the latest day.
         """
         day = moment.strftime("%Y-%m-%d")
-        given = self._given()
+        said = _text(self._mark)
+        given = _given(said)
         names = self._after(day, given.get(day, 0), count, leaves)
         if any(name in leaves.of_day(day) or self._file(name).exists() for name in names):
             self._highest.clear()  # another process sealed here, with another state directory
@@ -94,9 +95,9 @@ class Names:
             if not self._compared:  # else what is about to be written would hide that it was put back
                 self.compare(origin, leaves, moment)
             log = f"log {origin} {leaves.tree.size:012d} {leaves.tree.root().hex()}\n"
-            last = _KEY.search(_text(self._mark))
+            last = _KEY.search(said)
             key = last[0] if last and day < last[1] else f"key {day} {_sha256(recipient)}\n"
-            self._give(given | {day: top}, day, log + key, moment)
+            self._give(given | {day: top}, day, log + key, moment, new=not said)
         self._highest[day] = top
         return names
 
@@ -110,15 +111,12 @@ class Names:
     def _file(self, name: str) -> Path:
         return self._archive / "mail" / f"{name}.age"
 
-    def _given(self) -> dict[str, int]:
-        return _given(self._mark)
-
-    def _give(self, given: dict[str, int], day: str, rest: str, moment: datetime) -> None:
+    def _give(self, given: dict[str, int], day: str, rest: str, moment: datetime, *, new: bool) -> None:
         kept = [day, *sorted(given.keys() - {day}, reverse=True)][:_KEPT]
         lines = [*(f"{each} {given[each]:012d}\n" for each in kept), rest]
         lines += [f"back {self.back}\n"] if self.back else []
         lines += [f"added {self.added}\n"] if self.added else []
-        new = not self._mark.exists()
+        new = new and not self._mark.exists()
         fd = self._disk.create(self._mark) if new else os.open(self._mark, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             self._disk.write(fd, "".join(lines).encode(), 0)  # within one sector: never seen half-written
@@ -150,14 +148,14 @@ def strangers(mark: Path, files: Iterable[str]) -> frozenset[str]:
 
     The file must be read after they were seen: a name stands in it before its record is there.
     """
-    given = _given(mark)
+    given = _given(_text(mark))
     records = {file: RECORD.fullmatch(file[len("mail/") : -len(".age")]) for file in files if file.startswith("mail/")}
     return frozenset(file for file, name in records.items() if given and name and int(name[2]) > given.get(name[1], 0))
 
 
-def _given(mark: Path) -> dict[str, int]:
+def _given(said: str) -> dict[str, int]:
     given: dict[str, int] = {}
-    for day, number in _LINE.findall(_text(mark)):
+    for day, number in _LINE.findall(said):
         given[day] = max(int(number), given.get(day, 0))
     return given
 
