@@ -36,6 +36,10 @@ PUT_BACK = (
     "the archive is not the one that was sealed to last: an older copy of it, or an altered one, was put in its place; "
     "what was sealed in between is not in it"
 )
+ADDED = (
+    "there are records in the archive that this machine did not seal: somebody put them there, another machine sealed "
+    "to it, or an older copy of the state was put in its place"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +320,8 @@ def _remarks(archive: Archive, ledger: SqliteLedger) -> tuple[str, ...]:
     remarks = []
     if archive.put_back:
         remarks.append(f"{PUT_BACK} (noticed on {archive.put_back})")
+    if archive.added:
+        remarks.append(f"{ADDED} (noticed on {archive.added})")
     if ledger.damaged:
         remarks.append("the ledger was damaged and a new one begun: some messages may be sealed twice")
     return tuple(remarks)

@@ -65,6 +65,7 @@ def body(uid: int) -> bytes:
 def put_in_order(made: Made, life: Life, clock: Clock) -> None:
     """The next start: everything acknowledged is there; the rest is sealed again; nothing is amiss."""
     archive = made.sealer(clock)
+    assert archive.added == "", "a crash is not somebody's doing"
     acknowledged = {receipt.record for receipt in life.receipts}
     recalled = {record for record, where, _body in life.reserved if archive.recall(record, where)}
     assert acknowledged <= recalled

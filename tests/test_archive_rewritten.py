@@ -268,6 +268,46 @@ def test_that_it_was_put_back_is_not_forgotten_over_an_opening(made_archive: Mad
         sealer.close()
 
 
+@pytest.mark.parametrize("day", ["2026-11-22", "2026-11-21", "2026-11-23"])
+@pytest.mark.parametrize("leaf", [True, False], ids=["with a leaf", "without"])
+def test_a_record_that_somebody_added_while_the_daemon_was_off_is_remarked_on(
+    made_archive: Made, day: str, leaf: bool
+) -> None:
+    """Anybody can seal to a public key, and append a line; the state did not give that name out."""
+    clock = Clock()
+    sealer = made_archive.sealer(clock)
+    seal(sealer, [b"one", b"two"])
+    assert sealer.added == ""
+    sealer.close()
+    forged = made_archive.path / "mail" / day / "000099.age"
+    forged.parent.mkdir(exist_ok=True)
+    forged.write_bytes(b"sealed by somebody")
+    for folder in ("log", "log/copy") if leaf else ():
+        with (made_archive.path / folder / "leaves").open("a") as log:
+            log.write(f"{Leaf(f'{day}/000099', hashlib.sha256(forged.read_bytes()).hexdigest(), 64 * '0')}\n")
+    clock.next_day()
+    for _ in range(2):
+        sealer = made_archive.sealer(clock)
+        assert (sealer.added, sealer.put_back) == ("2026-11-23", "")
+        seal(sealer, [b"three"], 3)
+        sealer.close()
+        clock.next_day()
+
+
+def test_what_was_sealed_here_is_never_taken_for_added(made_archive: Made) -> None:
+    """Not over days that are closed, nor by the review room beside, nor after a clock was set back and forth."""
+    clock = Clock()
+    for days in (0, 1, 9, -4, 12, 1):
+        clock.moment += timedelta(days=days)
+        sealer = made_archive.sealer(clock)
+        room = made_archive.archive(clock)
+        seal(sealer, [b"x"], 1)
+        room.enter("opening", ())
+        sealer.close_days()
+        assert (sealer.added, sealer.put_back) == ("", "")
+        sealer.close()
+
+
 def test_a_crash_anywhere_is_not_taken_for_an_older_copy(made_archive: Made) -> None:
     """Nothing is remembered that is not durable in the log by then."""
     sealer = made_archive.sealer()

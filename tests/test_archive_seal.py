@@ -605,6 +605,19 @@ def test_an_archive_without_its_log_is_damaged_and_nothing_of_it_is_changed(
     assert sorted(made_archive.path.rglob("*")) == before
 
 
+def test_what_is_no_file_is_no_orphan(made_archive: Made) -> None:
+    sealer = made_archive.sealer()
+    seal(sealer, [b"one"])
+    sealer.close()
+    day = made_archive.path / "mail" / DAY
+    os.mkfifo(day / "000098.age")
+    (day / "000099.age").symlink_to(day / "000001.age")
+    before = made_archive.leaves()
+    made_archive.sealer().close()
+    assert made_archive.leaves() == before
+    assert verify(made_archive.path).extra == (f"mail/{DAY}/000098.age", f"mail/{DAY}/000099.age")
+
+
 @pytest.mark.parametrize("folder", ["holders", "incoming", "keys/copy", "log/copy", "mail"])
 def test_a_folder_that_is_gone_is_made_again_and_filled_from_the_second_copies(made_archive: Made, folder: str) -> None:
     shutil.rmtree(made_archive.path / folder)

@@ -260,8 +260,12 @@ SMALL = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["pipe", "link", "huge", "folder"])
-@pytest.mark.parametrize("name", SMALL)
+OTHERS = [
+    (name, kind) for name in ("archive.json", "log/leaves", "log/copy/leaves") for kind in ("link", "huge", "folder")
+]
+
+
+@pytest.mark.parametrize(("name", "kind"), [*((name, "pipe") for name in SMALL), *OTHERS])
 def test_what_took_the_place_of_a_small_file_is_named_and_nobody_waits_for_it(
     filled: Made, name: str, kind: str
 ) -> None:

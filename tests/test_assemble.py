@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nocontactd.assemble import PUT_BACK, Parts, assemble, policy, reassemble, sources
+from nocontactd.assemble import ADDED, PUT_BACK, Parts, assemble, policy, reassemble, sources
 from nocontactd.config import Config
 from nocontactd.errors import BusyError, DamagedError, NoKeysError
 from nocontactd.model import Disposition, Kind, Rule
@@ -87,6 +87,15 @@ def test_an_older_copy_of_the_archive_is_remarked_on(config: Config, tmp_path: P
     shutil.copytree(tmp_path / "older", config.archive)
     with assembled(config) as parts:
         assert [remark for remark in parts.remarks if remark.startswith(PUT_BACK)]
+
+
+def test_records_that_somebody_put_there_are_remarked_on(config: Config) -> None:
+    with assembled(config) as parts:
+        parts.archive.enter("coverage", ())
+    day = max((config.archive / "mail").iterdir())
+    (day / "000999.age").write_bytes(b"sealed by somebody")
+    with assembled(config) as parts:
+        assert [remark for remark in parts.remarks if remark.startswith(ADDED)]
 
 
 def test_an_authority_for_time_stamps_is_asked_only_where_one_is_configured(config: Config) -> None:

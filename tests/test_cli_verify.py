@@ -1,5 +1,6 @@
 """`nocontact verify` and `nocontact keys countersign`, as their users meet them: nothing ends in a traceback."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archive_fixture import OWNER, THERAPIST, Made, contents, copy, memory, seal
+from tests.archive_fixture import DAY, OWNER, THERAPIST, Made, contents, copy, memory, seal
 from tests.peers import missing
 from tests.test_archive_rewritten import sign_anew
 from tests.test_cli_archive import BOTH, CONFIG
@@ -158,6 +159,25 @@ def test_whatever_was_done_is_named_and_nothing_else_is(home: Path, tamper: Call
     done = verify(home)
     assert (done.code, done.err) == (65, "")
     assert {line for line in done.out.splitlines() if not line.startswith("remark: ")} == wanted
+
+
+def test_a_record_that_somebody_added_with_its_line_is_extra_and_not_in_progress(home: Path) -> None:
+    """As is any that this machine seals: that one is in progress until the checkpoint follows."""
+    sealer = made(home).sealer()
+    seal(sealer, [b"one"])
+    sealer.close()
+    mine = max((home / "archive" / "mail" / DAY).glob("*.age"))
+    forged = mine.with_name("000500.age")
+    forged.write_bytes(b"sealed by somebody")
+    line = f"{DAY}/000500 {hashlib.sha256(forged.read_bytes()).hexdigest()} {64 * '0'}\n"
+    for copy_of in ("log", "log/copy"):
+        with (home / "archive" / copy_of / "leaves").open("a") as log:
+            log.write(line)
+    said = found(home, "--json")
+    assert (said["ok"], said["extra"], said["in_progress"]) == (False, [f"mail/{DAY}/000500.age"], [])
+    mark = home / "state" / "names"
+    mark.write_text(mark.read_text().replace(f"{DAY} 0000", f"{DAY} 0009", 1))
+    assert found(home, "--json")["in_progress"] == [f"mail/{DAY}/000500.age"]
 
 
 @pytest.mark.parametrize("tamper", TAMPERED)

@@ -52,7 +52,7 @@ class Copies:
 
     def _extend(self, leaves: Leaves, moment: datetime, *, flush: bool = False) -> None:
         try:
-            fd = os.open(self.leaves, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(self.leaves, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             fd = self._disk.create(self.leaves)
         try:

@@ -36,6 +36,8 @@ class Leaves:
         self._ask_signed = signed
         self._signed: Checkpoint | None = None
         """What the file must begin with, once that is known: of its leaves none is ever cut off."""
+        self.watched: frozenset[int] = frozenset()
+        """Sizes at which the root is wanted; `roots` has those that were come by."""
         self.recovering = False
         """A line behind that, which is no leaf, may be cut off: whoever recovers says so."""
         self._forget()
@@ -46,6 +48,7 @@ class Leaves:
         """How long the known part of the file is."""
         self.days: dict[str, int] = {}
         """The days of which records are known, each with the tree's size after its last one."""
+        self.roots: dict[int, bytes] = {}
         self._last: dict[str, Leaf] = {}
         self._days: dict[str, dict[str, Leaf]] = {}
 
@@ -186,6 +189,8 @@ class Leaves:
         self.tree.add(line[:-1])
         if self._signed and self.tree.size == self._signed.size and self.tree.root() != self._signed.root:
             raise self._altered()
+        if self.tree.size in self.watched:
+            self.roots[self.tree.size] = self.tree.root()
         self.octets += len(line)
         if leaf.day:
             self.days[leaf.day] = self.tree.size

@@ -4,12 +4,15 @@ A message whose reservation outlived its process is asked for by that name (`rec
 name given to another record meanwhile, the message would be removed unsealed. So the highest
 number given out stands in the state directory, beside the ledger whose reservations it guards;
 whoever loses the one has lost the other. Beside it stand the log as it was then, with which an older
-copy of the archive does not begin, and the key of the day, in whose place a stranger may put another.
+copy of the archive does not begin, and the key of the day, in whose place a stranger may put another. A
+record behind that log whose name was never given out here was put there by somebody else.
 """
 
 import hashlib
 import os
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -24,6 +27,7 @@ _LINE = re.compile(r"^(\d{4}-\d\d-\d\d) (\d{12})\n", re.MULTILINE)
 _LOG = re.compile(r"^log (\S+) (\d{12}) ([0-9a-f]{64})\n", re.MULTILINE)
 _KEY = re.compile(r"^key (\d{4}-\d\d-\d\d) ([0-9a-f]{64})\n", re.MULTILINE)
 _BACK = re.compile(r"^back (\d{4}-\d\d-\d\d)\n", re.MULTILINE)
+_ADDED = re.compile(r"^added (\d{4}-\d\d-\d\d)\n", re.MULTILINE)
 _KEPT = 8
 """Days remembered: a clock that was set back and forth finds its numbers again."""
 
@@ -38,16 +42,36 @@ class Names:
         self._highest: dict[str, int] = {}
         self.back = ""
         """The day on which the archive was found to be an older copy, or another one, than what was sealed to."""
+        self.added = ""
+        """The day on which records were found in it that have no name from here."""
         self._compared = False
 
-    def compare(self, origin: str, moment: datetime) -> None:
-        """Look whether the log of this name still begins with what stood there when a name was last given. OSError."""
-        said = known(self._mark, origin)
-        found = _BACK.search(_text(self._mark))
-        self.back = found[1] if found else ""
-        if said and not history.read(self._archive / "log" / "leaves", {said.size}).extends(said):
-            self.back = self.back or moment.strftime("%Y-%m-%d")
+    def size(self) -> frozenset[int]:
+        """How long the log was, whose ever it is, when a name was last given: `compare` asks for its root then."""
+        with suppress(OSError):
+            found = _LOG.search(_text(self._mark))
+            return frozenset({int(found[2])} if found else ())
+        return frozenset()
+
+    def compare(self, origin: str, leaves: Leaves, moment: datetime) -> None:
+        """Look whether the log of this name goes on from what stood there when a name was last given. OSError."""
+        said, text, today = known(self._mark, origin), _text(self._mark), moment.strftime("%Y-%m-%d")
+        back, added = _BACK.search(text), _ADDED.search(text)
+        self.back, self.added = back[1] if back else "", added[1] if added else ""
+        if said and leaves.roots.get(said.size) != said.root and not self._begins(said):
+            self.back = self.back or today
+        elif said and self._strange(leaves, said.size):
+            self.added = self.added or today
         self._compared = True
+
+    def _begins(self, said: Checkpoint) -> bool:
+        return history.read(self._archive / "log" / "leaves", {said.size}).extends(said)
+
+    def _strange(self, leaves: Leaves, size: int) -> bool:
+        """Whether a leaf behind the first `size` ones is of a record that got no name here."""
+        given = _given(_text(self._mark))
+        later = [day for day, end in leaves.days.items() if end > size]
+        return any(_number(name) > given.get(day, 0) for day in later for name in leaves.of_day(day))
 
     def ours(self, day: str, recipient: str) -> bool:
         """Whether this key that is there may be that day's: for today's, it must be the one used last. OSError."""
@@ -69,7 +93,7 @@ class Names:
         top = _number(names[-1]) if names else self._highest[day]
         with refusals(self._mark.parent, "state"):
             if not self._compared:  # else what is about to be written would hide that it was put back
-                self.compare(origin, moment)
+                self.compare(origin, leaves, moment)
             log = f"log {origin} {leaves.tree.size:012d} {leaves.tree.root().hex()}\n"
             last = _KEY.search(said)
             key = last[0] if last and day < last[1] else f"key {day} {_sha256(recipient)}\n"
@@ -91,6 +115,7 @@ class Names:
         kept = [day, *sorted(given.keys() - {day}, reverse=True)][:_KEPT]
         lines = [*(f"{each} {given[each]:012d}\n" for each in kept), rest]
         lines += [f"back {self.back}\n"] if self.back else []
+        lines += [f"added {self.added}\n"] if self.added else []
         new = new and not self._mark.exists()
         fd = self._disk.create(self._mark) if new else os.open(self._mark, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
@@ -116,6 +141,16 @@ def known(mark: Path, origin: str) -> Checkpoint | None:
     if not found or found[1] != origin:
         return None
     return Checkpoint(origin, int(found[2]), bytes.fromhex(found[3]))
+
+
+def strangers(mark: Path, files: Iterable[str]) -> frozenset[str]:
+    """Which of these files, sealed since the last checkpoint, are of records that got no name here. OSError.
+
+    The file must be read after they were seen: a name stands in it before its record is there.
+    """
+    given = _given(_text(mark))
+    records = {file: RECORD.fullmatch(file[len("mail/") : -len(".age")]) for file in files if file.startswith("mail/")}
+    return frozenset(file for file, name in records.items() if given and name and int(name[2]) > given.get(name[1], 0))
 
 
 def _given(said: str) -> dict[str, int]:

@@ -5,6 +5,8 @@ from a log that was altered would be to sign for the alteration.
 """
 
 import hashlib
+import stat
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -68,8 +70,8 @@ def _choose(archive: Path, copies: Copies, leaves: Leaves, said: Checkpoint, mom
 def _begins(leaves: Leaves, copy: Path) -> bool:
     """Whether the second copy of the log is a beginning of the first."""
     try:
-        size = copy.stat().st_size
-        ours = hashlib.sha256()
+        there = copy.lstat()
+        size, ours = there.st_size if stat.S_ISREG(there.st_mode) else sys.maxsize, hashlib.sha256()
         for piece in leaves.read(0, size):
             ours.update(piece)
         return size <= leaves.octets and digest(copy) == ours.hexdigest()
@@ -100,7 +102,8 @@ def _orphans(folder: Path, logged: set[str]) -> Iterator[Leaf]:
         record = f"{folder.name}/{path.stem}"
         if path.suffix == ".age" and RECORD.fullmatch(record) and record not in logged:
             try:
-                yield Leaf(record, digest(path), ORPHAN)
+                if stat.S_ISREG(path.lstat().st_mode):  # a pipe has a hash, too: that of nothing
+                    yield Leaf(record, digest(path), ORPHAN)
             except OSError:
                 continue  # a dead sector, or no file at all: verify names it
 

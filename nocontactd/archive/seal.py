@@ -65,6 +65,7 @@ class Archive:
         self._copies = Copies(path, self._disk)
         self._keys = DayKeys(path, self._disk, mint)
         self._names = Names(path, log_key.with_name(NAMES), self._disk)
+        self._leaves.watched = self._names.size()
         self._log_key = LogKey(log_key, self._disk, entropy)
         hashing = lanes()
         self._work = Workshop(
@@ -104,13 +105,18 @@ class Archive:
             recovery.recover(self._path, self._disk, self._leaves, self._copies, self._keys, moment)
             self._law = None
             with self._leaves.turn():
-                self._names.compare(self._charter().origin, moment)
+                self._names.compare(self._charter().origin, self._leaves, moment)
                 self._catch_up(moment)
 
     @property
     def put_back(self) -> str:
         """The day on which `recover` found an older copy of the archive, or another, than was sealed to; or ""."""
         return self._names.back
+
+    @property
+    def added(self) -> str:
+        """The day on which `recover` found records that nobody who uses this state has sealed; or ""."""
+        return self._names.added
 
     @contextmanager
     def batch(self, refs: Sequence[MessageRef]) -> Iterator[Batch]:

@@ -8,6 +8,7 @@ import json
 import sys
 from argparse import ArgumentParser, Namespace
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from nocontactd.archive import charter, names
@@ -73,6 +74,8 @@ def run(args: Namespace) -> int:
         if args.json:
             print(_as_json(Verification(False, (), (charter.NAME,), (), ())))
         raise
+    if rules:
+        found = _without_strangers(found, rules)
     if args.deep:
         from nocontactd.cli.deep import deepened  # it opens, and nothing else here does
 
@@ -105,6 +108,15 @@ def _remembered(rules: InForce | None) -> dict[str, Kept]:
     found = [names.known(rules.state / names.NAMES, origin) for origin in sorted(origins)]
     said = next(filter(None, found), None)
     return {MEMORY: Kept(said, None)} if said else {}
+
+
+def _without_strangers(found: Verification, rules: InForce) -> Verification:
+    """What stands behind the last checkpoint and was not sealed here is not in progress: somebody added it."""
+    added = names.strangers(rules.state / names.NAMES, found.in_progress)
+    if not added:
+        return found
+    extra = tuple(sorted({*found.extra, *added}))
+    return replace(found, ok=False, extra=extra, in_progress=tuple(sorted({*found.in_progress} - added)))
 
 
 def _ca_file(rules: InForce | None) -> Path | None:
