@@ -182,6 +182,13 @@ def of_another_folder(client: socket.socket, lines: Lines) -> None:
     next(lines)
 
 
+def a_removal(client: socket.socket, lines: Lines) -> None:
+    client.sendall(b"+ idling\r\n")
+    time.sleep(0.05)
+    client.sendall(b"* 1 EXPUNGE\r\n* 0 RECENT\r\n")
+    next(lines)
+
+
 def octet_by_octet(client: socket.socket, lines: Lines) -> None:
     for octet in b"+ idling\r\n* OK still here\r\n* 1 EXISTS\r\n":
         client.sendall(bytes([octet]))
@@ -282,6 +289,15 @@ def test_a_server_that_fell_silent_is_noticed_when_the_idle_is_renewed() -> None
     with tricks(deaf) as server, listening(server.port, "me", "secret", bell, renew=0.2, answer=0.2):
         bell.wait(2)
         assert len(server.connections) == 2
+
+
+def test_what_we_remove_ourselves_is_no_sign() -> None:
+    """Or each removal would bring one more look: \\Recent changes, too."""
+    bell = Bell()
+    with tricks(a_removal) as server, listening(server.port, "me", "secret", bell):
+        bell.wait(1)
+        time.sleep(0.3)
+        assert len(bell.times) == 1
 
 
 def test_renewing_rings_too_and_keeps_the_connection() -> None:

@@ -23,7 +23,7 @@ LONGEST_REST = 300.0
 REFUSED_REST = 900.0
 """Seconds after a refused login: the look itself tells the owner of it."""
 
-_CAME = re.compile(rb"\* (?:\d+ (?:EXISTS|RECENT)|STATUS\b.*\bUIDNEXT)\b", re.IGNORECASE)
+_CAME = re.compile(rb"\* (?:\d+ EXISTS|STATUS\b.*\bUIDNEXT)\b", re.IGNORECASE)
 """Something came to the inbox, or (NOTIFY) to another folder."""
 _OVERFLOW = re.compile(rb"\* OK \[NOTIFICATIONOVERFLOW\b", re.IGNORECASE)
 _BYE = re.compile(rb"\* BYE\b", re.IGNORECASE)
