@@ -15,7 +15,8 @@ from nocontactd.errors import CredentialError
 from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
 from nocontactd.sources.imap.session import Session
-from nocontactd.sources.imap.wire import Patience
+from nocontactd.sources.imap.wire import Patience, Wire
+from tests.peers.authority import certify
 from tests.peers.dovecot import Dovecot, dovecot
 
 LETTER = b"From: a@ok.example\r\n\r\nHello.\r\n"
@@ -298,6 +299,35 @@ def test_what_we_remove_ourselves_is_no_sign() -> None:
         bell.wait(1)
         time.sleep(0.3)
         assert len(bell.times) == 1
+
+
+def test_a_connection_is_closed_by_the_thread_that_owns_it_and_no_other(
+    server: Dovecot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its number is another connection's before the one who waits has woken up, and he reads what is not his."""
+    closers: list[str] = []
+    close = Wire.shutdown
+    monkeypatch.setattr(Wire, "shutdown", lambda wire: (closers.append(threading.current_thread().name), close(wire)))
+    for number in range(5):
+        bell = Bell()
+        with listening(server.port, f"{tmp_path.name}{number}", server.password, bell):
+            bell.wait(1)
+    assert len(closers) >= 5
+    assert threading.current_thread().name not in closers
+
+
+def test_whoever_listens_over_tls_is_stopped_at_once(tmp_path: Path) -> None:
+    certificate = certify(tmp_path)
+    with dovecot(certificate=(certificate.chain, certificate.key)) as server:
+        where = Server("home", "localhost", server.tls_port, "me", "tls", certificate.authority, False)
+        bell = Bell()
+        listener = Listener(lambda: connect(where, lambda: server.password), bell, lambda: 0.0)
+        thread = threading.Thread(target=listener.run)
+        thread.start()
+        bell.wait(1, 10)
+        listener.stop()
+        thread.join(3)
+        assert not thread.is_alive()
 
 
 def test_renewing_rings_too_and_keeps_the_connection() -> None:

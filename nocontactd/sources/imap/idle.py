@@ -71,7 +71,7 @@ class Listener:
         """End `run`, from any thread."""
         self._ended.set()
         if session := self._session:
-            session.drop()
+            session.cut()
 
     def _listen(self) -> None:
         """One connection, until it is lost (SourceError) or known to be of no use."""
