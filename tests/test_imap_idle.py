@@ -15,7 +15,8 @@ from nocontactd.errors import CredentialError
 from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
 from nocontactd.sources.imap.session import Session
-from nocontactd.sources.imap.wire import Patience
+from nocontactd.sources.imap.wire import Patience, Wire
+from tests.peers.authority import certify
 from tests.peers.dovecot import Dovecot, dovecot
 
 LETTER = b"From: a@ok.example\r\n\r\nHello.\r\n"
@@ -182,6 +183,13 @@ def of_another_folder(client: socket.socket, lines: Lines) -> None:
     next(lines)
 
 
+def a_removal(client: socket.socket, lines: Lines) -> None:
+    client.sendall(b"+ idling\r\n")
+    time.sleep(0.05)
+    client.sendall(b"* 1 EXPUNGE\r\n* 0 RECENT\r\n")
+    next(lines)
+
+
 def octet_by_octet(client: socket.socket, lines: Lines) -> None:
     for octet in b"+ idling\r\n* OK still here\r\n* 1 EXISTS\r\n":
         client.sendall(bytes([octet]))
@@ -282,6 +290,44 @@ def test_a_server_that_fell_silent_is_noticed_when_the_idle_is_renewed() -> None
     with tricks(deaf) as server, listening(server.port, "me", "secret", bell, renew=0.2, answer=0.2):
         bell.wait(2)
         assert len(server.connections) == 2
+
+
+def test_what_we_remove_ourselves_is_no_sign() -> None:
+    """Or each removal would bring one more look: \\Recent changes, too."""
+    bell = Bell()
+    with tricks(a_removal) as server, listening(server.port, "me", "secret", bell):
+        bell.wait(1)
+        time.sleep(0.3)
+        assert len(bell.times) == 1
+
+
+def test_a_connection_is_closed_by_the_thread_that_owns_it_and_no_other(
+    server: Dovecot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its number is another connection's before the one who waits has woken up, and he reads what is not his."""
+    closers: list[str] = []
+    close = Wire.shutdown
+    monkeypatch.setattr(Wire, "shutdown", lambda wire: (closers.append(threading.current_thread().name), close(wire)))
+    for number in range(5):
+        bell = Bell()
+        with listening(server.port, f"{tmp_path.name}{number}", server.password, bell):
+            bell.wait(1)
+    assert len(closers) >= 5
+    assert threading.current_thread().name not in closers
+
+
+def test_whoever_listens_over_tls_is_stopped_at_once(tmp_path: Path) -> None:
+    certificate = certify(tmp_path)
+    with dovecot(certificate=(certificate.chain, certificate.key)) as server:
+        where = Server("home", "localhost", server.tls_port, "me", "tls", certificate.authority, False)
+        bell = Bell()
+        listener = Listener(lambda: connect(where, lambda: server.password), bell, lambda: 0.0)
+        thread = threading.Thread(target=listener.run)
+        thread.start()
+        bell.wait(1, 10)
+        listener.stop()
+        thread.join(3)
+        assert not thread.is_alive()
 
 
 def test_renewing_rings_too_and_keeps_the_connection() -> None:

@@ -26,7 +26,7 @@ options.timeout = 60
 options.info = false
 account = IMAP {{ server = '127.0.0.1', port = {port}, username = '{user}', password = [[{password}]] }}
 while true do
-  account.INBOX:contain_from('ex@abuser.example'):delete_messages()
+{searches}
   account.INBOX:enter_idle()
 end
 """
@@ -36,11 +36,17 @@ PATIENCE = 45.0
 LISTED = b"From: ex@abuser.example\r\nSubject: x\r\nMessage-ID: <%d@abuser.example>\r\n\r\nHello.\r\n"
 
 
+def entries(count: int) -> list[str]:
+    return ["ex@abuser.example", *(f"other{number}@abuser.example" for number in range(1, count))]
+
+
 @contextmanager
-def imapfilter(folder: Path, server: Dovecot, user: str) -> Iterator[None]:
+def imapfilter(folder: Path, server: Dovecot, user: str, count: int) -> Iterator[None]:
     if not shutil.which("imapfilter"):
         missing("imapfilter is not installed (Debian: imapfilter)")
-    (folder / "config.lua").write_text(LOOP.format(port=server.port, user=user, password=server.password))
+    searches = "\n".join(f"  account.INBOX:contain_from('{entry}'):delete_messages()" for entry in entries(count))
+    facts = {"port": server.port, "user": user, "password": server.password, "searches": searches}
+    (folder / "config.lua").write_text(LOOP.format(**facts))
     process = subprocess.Popen(
         ["imapfilter", "-c", str(folder / "config.lua")],
         env={**os.environ, "HOME": str(folder)},
@@ -104,12 +110,13 @@ def logged_in(server: Dovecot, user: str) -> imaplib.IMAP4:
     return client
 
 
-def measured(deliveries: int, every: str, messages: int, theirs: bool) -> None:
-    """Deliver to both by turns; with so many messages of others in each inbox."""
+def measured(deliveries: int, every: str, messages: int, count: int, theirs: bool) -> None:
+    """Deliver to both by turns; with so many messages of others in each inbox, and so many entries in each list."""
     with tempfile.TemporaryDirectory() as name, dovecot(password="plain") as server:
         folder = Path(name)
         owner = Installation(folder / "owner", server).with_keys()
-        owner.put("config.yaml", re.sub(r"every: \S+", f"every: {every}", owner.config.read_text()))
+        written = re.sub(r"every: \S+", f"every: {every}", owner.config.read_text())
+        owner.put("config.yaml", written.replace("[ex@abuser.example]", f"[{', '.join(entries(count))}]"))
         users = {"nocontactd": owner.user} | ({"imapfilter": "other"} if theirs else {})
         clients = {who: logged_in(server, user) for who, user in users.items()}
         inboxes = {who: server.folder / "home" / user / "Maildir" for who, user in users.items()}
@@ -119,7 +126,7 @@ def measured(deliveries: int, every: str, messages: int, theirs: bool) -> None:
             client.search(None, "FROM", "ex@abuser.example")
             client.close()
         taken: dict[str, list[float]] = {who: [] for who in users}
-        with imapfilter(folder, server, "other") if theirs else nullcontext(), daemon(owner):
+        with imapfilter(folder, server, "other", count) if theirs else nullcontext(), daemon(owner):
             while "started" not in (owner.folder / "log").read_text():
                 time.sleep(0.05)
             while owner.nocontact("poll").returncode == 75:  # the first look has not finished
@@ -147,17 +154,17 @@ def show(deliveries: int, taken: dict[str, list[float]]) -> None:
 
 
 RUNS = {
-    "idle": ("a small inbox, IDLE", 200, "60s", 0, True),
-    "poll": ("every: 0.1s", 100, "0.1s", 0, False),
-    "crowd": ("100,000 messages in the inbox, IDLE", 3, "60s", 100_000, True),
+    "idle": ("a small inbox, one entry, IDLE", 200, "60s", 0, 1, True),
+    "poll": ("every: 0.1s", 100, "0.1s", 0, 1, False),
+    "crowd": ("100,000 messages in the inbox, 20 entries, IDLE", 3, "60s", 100_000, 20, True),
 }
 
 
 def main(which: str = "", deliveries: str = "") -> None:
-    for name, (what, usual, every, messages, theirs) in RUNS.items():
+    for name, (what, usual, every, messages, count, theirs) in RUNS.items():
         if which in ("", name):
             print(what)
-            measured(int(deliveries or usual), every, messages, theirs)
+            measured(int(deliveries or usual), every, messages, count, theirs)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ LONGEST_REST = 300.0
 REFUSED_REST = 900.0
 """Seconds after a refused login: the look itself tells the owner of it."""
 
-_CAME = re.compile(rb"\* (?:\d+ (?:EXISTS|RECENT)|STATUS\b.*\bUIDNEXT)\b", re.IGNORECASE)
+_CAME = re.compile(rb"\* (?:\d+ EXISTS|STATUS\b.*\bUIDNEXT)\b", re.IGNORECASE)
 """Something came to the inbox, or (NOTIFY) to another folder."""
 _OVERFLOW = re.compile(rb"\* OK \[NOTIFICATIONOVERFLOW\b", re.IGNORECASE)
 _BYE = re.compile(rb"\* BYE\b", re.IGNORECASE)
@@ -71,7 +71,7 @@ class Listener:
         """End `run`, from any thread."""
         self._ended.set()
         if session := self._session:
-            session.drop()
+            session.cut()
 
     def _listen(self) -> None:
         """One connection, until it is lost (SourceError) or known to be of no use."""

@@ -341,6 +341,10 @@ class Session:
         self.selected = None
         self._client._imap.shutdown()
 
+    def cut(self) -> None:
+        """End the connection from another thread than the one that owns it. Never raises."""
+        self._client._imap.cut()
+
     def close(self) -> None:
         """Take leave, briefly. Never raises."""
         if self.alive:

@@ -13,7 +13,7 @@ import re
 import socket
 import ssl
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +173,14 @@ class Wire(imaplib.IMAP4):
             if whole:
                 return [line.rstrip(b"\r") for line in whole]
         return []
+
+    def cut(self) -> None:
+        """End the connection, from any thread: whoever waits for it wakes up, and is the one to close it.
+
+        Were it closed here, its number could belong to another connection by the time he reads on: OpenSSL keeps it.
+        """
+        with suppress(OSError):  # closed by the other side already
+            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # an SSLSocket's own also forgets its encryption
 
     def shutdown(self) -> None:
         """Close the connection, without a word and without an error."""
