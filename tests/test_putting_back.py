@@ -164,6 +164,14 @@ def test_the_rules_folder_is_drained_though_the_owner_named_other_folders_only(h
     assert [len(house.folder(name)) for name in ("INBOX", "nocontact", "Family")] == [1, 0, 1]
 
 
+def test_a_folder_that_is_never_to_be_touched_is_not_though_it_has_the_name_of_the_rules(house: House) -> None:
+    house.filed(FRIEND % (1, 1))
+    before = house.everything()
+    assert house.look(folders=("INBOX",), never_touch=("nocontact",)).problems == ()
+    assert house.look(never_touch=("nocontact",)).problems == ()
+    assert house.everything() == before
+
+
 def test_a_mark_that_was_left_by_a_death_goes_with_the_next_one(house: House) -> None:
     house.client.put(FRIEND % (1, 1), "INBOX", MARK)
     house.filed(FRIEND % (2, 2))

@@ -38,7 +38,7 @@ now and then.
 def describe(parser: ArgumentParser) -> None:
     situation.text(parser, HELP)
     parser.add_argument("kind", choices=("sieve", "gmail"))
-    parser.add_argument("--folder", metavar="NAME", default="nocontact", help="file into this folder, or label")
+    parser.add_argument("--folder", metavar="NAME", default=sieve.FOLDER, help="file into this folder, or label")
     there = parser.add_mutually_exclusive_group()
     there.add_argument("--push", metavar="SOURCE", help="install the script at this mail source")
     there.add_argument("--undo", metavar="SOURCE", help="take it away from this mail source again")
