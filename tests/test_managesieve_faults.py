@@ -130,7 +130,9 @@ def _undo(server: Dovecot, there: SieveServer, _: list[Rule]) -> None:
         open_.carry_out(server_rule.remove(open_.standing()))
 
 
-@pytest.mark.parametrize("act", [_push, _undo])
+@pytest.mark.parametrize(
+    ("server", "act"), [("include", _push), ("no include", _push), ("include", _undo)], indirect=["server"]
+)
 def test_cut_at_any_command_the_owners_script_runs_on_and_once_more_finishes(
     server: Dovecot, scissors: Scissors, act: Callable[[Dovecot, SieveServer, list[Rule]], None]
 ) -> None:
