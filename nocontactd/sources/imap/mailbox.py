@@ -5,7 +5,7 @@ once, and only a server that cannot be reached ends a look.
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class Mailbox:
     def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
         """See ports.Source. Folders that fail give a Look with the problem."""
         choices = self._choices()
-        filed = self._rule_folder(choice.folder for choice in choices)
+        filed = self.placed(self._filed) if self._filed else None
         self._seen.clear()
         unreachable = False
         for choice in choices:
@@ -211,18 +211,11 @@ class Mailbox:
         session = self._connected()
         listed = known if known and known.session is session else self._list()
         through_trash = goes_through_trash(session.capabilities)
-        wanted = self._wanted
-        filed = self._rule_folder(folder.name for folder in listed.folders)
-        if wanted is not None and filed and filed not in self._never_touch:
+        wanted, filed = self._wanted, self.placed(self._filed) if self._filed else ""
+        there = any(folder.name == filed for folder in listed.folders)
+        if wanted is not None and there and filed not in self._never_touch:
             wanted = tuple(dict.fromkeys((*wanted, filed)))
         return choose(listed.folders, listed.foreign, wanted, self._never_touch, sweep_trash=through_trash)
-
-    def _rule_folder(self, names: Iterable[str]) -> str:
-        """The folder of our rule, if it is among these; the server is asked for its prefix only if it may be."""
-        if not self._filed or not (like := [name for name in names if name.endswith(self._filed)]):
-            return ""
-        filed = self.placed(self._filed)
-        return filed if filed in like else ""
 
     def _list(self) -> "_Listed":
         session = self._connected()
