@@ -203,7 +203,7 @@ def test_a_folder_that_was_numbered_anew_meanwhile_is_left_alone() -> None:
     with plain_imap((*PLAIN, "MOVE")) as server:
         server.boxes["nocontact"] = Box(20)
         server.boxes["nocontact"].put(Mail(FRIEND % (1, 1), {MARK}))
-        server.boxes["INBOX"].put(Mail(EX % (2, 2)))  # sealed in between, so that there is time
+        server.boxes["nocontact"].put(Mail(EX % (2, 2), {MARK}))  # sealed in between, so that there is time
         server.capabilities.append("UIDPLUS")
 
         def meddle(line: str, answer: bytes) -> Iterator[bytes]:
@@ -290,6 +290,7 @@ def test_what_is_held_waits_in_the_rules_folder_while_its_note_cannot_be_sealed(
 
     source = MemorySource("home", ("INBOX", "nocontact"))
     sealer, ledger = MemorySealer(), MemoryLedger()
+    poll(source, sealer, ledger, rules(), now)
     source.put(b"From: Alex Example <a@elsewhere.example>\r\n\r\nit is me\r\n", "nocontact", flags=(MARK,))
     source.put(FRIEND % (1, 1), "nocontact", flags=(MARK,))
 
