@@ -21,6 +21,7 @@ from nocontactd.ledger import SqliteLedger
 from nocontactd.model import Rule
 from nocontactd.ports import Listener, Relay, Source
 from nocontactd.reading import Reader
+from nocontactd.sieve import FOLDER
 from nocontactd.state import default_places
 from nocontactd.tokens import Tokens
 
@@ -217,7 +218,7 @@ def mailbox(section: MailSource, password: Callable[[], str], renewed: Callable[
         token=section.secret.token,
         renewed=renewed,
         reader=reader(section),
-        filed=section.sieve.folder if section.sieve else None,
+        filed=section.sieve.folder if section.sieve else FOLDER,
     )
 
 

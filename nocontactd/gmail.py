@@ -48,6 +48,7 @@ def _searches(entries: Iterable[Rule]) -> Iterator[str]:
 def _words(entries: Iterable[Rule]) -> Iterator[str]:
     for each in entries:
         if each.kind is Kind.ADDRESS:
-            yield from (a for a in addresses(each.entry) if not set(a) & set(' "(){}'))
+            found = (a for a in addresses(each.entry) if not set(a) & set(' "(){}'))
+            yield from (f'"{a}"' if a.startswith("-") else a for a in found)  # a minus would mean: not from
         elif each.kind is Kind.DOMAIN:
             yield domain(each.entry.strip().lstrip("@"))

@@ -16,6 +16,8 @@ EXTENSIONS = ("envelope", "fileinto", "mailbox")
 """What a server must know (RFC 5228, 4.1 and 5.4; RFC 5490, 3.2)."""
 BEGIN = "# nocontactd: begin. Made from the block list; edits in here are overwritten."
 END = "# nocontactd: end."
+FOLDER = "nocontact"
+"""Where the rule files to unless the owner names another folder."""
 FLAGS = "imap4flags"
 """The extension by which the rule marks what it files (RFC 5232); a server may lack it."""
 MARK = "nocontact-filed"

@@ -94,13 +94,13 @@ def drained(server: Dovecot, user: str, journal: Journal) -> Sights:
 
 
 def test_while_another_client_meddles_nothing_is_lost_and_nobody_is_touched(tmp_path: Path, server: Dovecot) -> None:
-    journal = meddle(tmp_path, server, seconds=4, seed=1)
+    journal = meddle(tmp_path, server, seconds=3, seed=1)
     assert journal.listed and journal.others and journal.misfiled
 
 
 def test_two_machines_at_one_mailbox_lose_nothing(tmp_path: Path, server: Dovecot) -> None:
     """No lock is common to them. What both seal is sealed twice; nothing is in neither archive."""
-    journal = meddle(tmp_path, server, seconds=3, seed=2, machines=2)
+    journal = meddle(tmp_path, server, seconds=2, seed=2, machines=2)
     assert journal.listed and journal.others
 
 

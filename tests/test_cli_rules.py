@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nocontactd.server_rule import Activate, Put
+from nocontactd.sources.managesieve import SieveServer, scripts
 from tests.installation import Installation
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.test_managesieve import deliver, letter, subjects
@@ -51,7 +53,8 @@ def test_what_is_pushed_works_at_once_and_what_is_undone_does_not(owner: Install
     assert subjects(server, owner.user, "nocontact") == ["one"]
     again = owner.nocontact("rules", "sieve", "--push", "home").stdout
     assert again == "home: everything stands as it should; nothing to do\n"
-    assert owner.nocontact("rules", "sieve", "--undo", "home").returncode == 0
+    undone = owner.nocontact("rules", "sieve", "--undo", "home")
+    assert undone.returncode == 0 and "the daemon installs it again" in undone.stdout
     deliver(server, owner.user, letter("two", "From: ex@abuser.example"))
     assert subjects(server, owner.user, "INBOX") == ["two"]
 
@@ -101,3 +104,21 @@ def test_check_remarks_that_a_server_cannot_mark(owner: Installation) -> None:
         owner.nocontact("rules", "sieve", "--push", "home")
         said = owner.nocontact("check").stdout
         assert "remark: home: the server cannot mark what the rule files" in said and "home: in order" in said
+
+
+def test_what_a_rule_installed_by_hand_files_by_mistake_is_put_back_too(tmp_path: Path, server: Dovecot) -> None:
+    owner = Installation(tmp_path, server).with_keys()
+    text = owner.config.read_text().replace("[ex@abuser.example]", '["@biz.example"]')
+    at = text.index("    password_file:")
+    owner.put("config.yaml", text[:at] + "    authserv_id: mx.home.example\n    folders: [INBOX]\n" + text[at:])
+    there = SieveServer("home", server.host, server.sieve_port, owner.user, "none", None, token=False)
+    with scripts(there, lambda: server.password) as session:
+        session.carry_out([Put("by-hand", owner.nocontact("rules", "sieve").stdout), Activate("by-hand")])
+    genuine = "Authentication-Results: mx.home.example; dmarc=pass header.from=met.police.uk"
+    police = letter("a statement", genuine, "From: p.c@met.police.uk", "Reply-To: case@biz.example")
+    deliver(server, owner.user, police, letter("hello", "From: x@biz.example"))
+    assert subjects(server, owner.user, "nocontact") == ["a statement", "hello"]
+    assert "filed by mistake would go back to the inbox" in owner.nocontact("plan").stdout
+    assert owner.nocontact("poll").returncode == 0
+    assert subjects(server, owner.user, "nocontact") == []
+    assert subjects(server, owner.user, "INBOX") == ["a statement"]

@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -130,7 +131,9 @@ def _undo(server: Dovecot, there: SieveServer, _: list[Rule]) -> None:
         open_.carry_out(server_rule.remove(open_.standing()))
 
 
-@pytest.mark.parametrize("act", [_push, _undo])
+@pytest.mark.parametrize(
+    ("server", "act"), [("include", _push), ("no include", _push), ("include", _undo)], indirect=["server"]
+)
 def test_cut_at_any_command_the_owners_script_runs_on_and_once_more_finishes(
     server: Dovecot, scissors: Scissors, act: Callable[[Dovecot, SieveServer, list[Rule]], None]
 ) -> None:
@@ -264,6 +267,37 @@ def test_an_active_script_that_cannot_be_read_is_left_as_it_is(with_include: Dov
     assert path.read_bytes() == octets + b"# \xff\n"
     path.write_bytes(octets)
     assert standing(with_include, there) == before
+
+
+ENDLESS = {
+    "lines": (b'"IMPLEMENTATION" "x"\r\n', 0.05),
+    "one line": (b"x", 0.05),
+    "a flood": (b'"X" "' + b"x" * 500_000 + b'"\r\n', 0),
+    "a literal": (b"{2000000000}\r\n" + b"x" * 500_000, 0),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_a_server_that_never_ends_its_answer_is_left_soon(kind: str) -> None:
+    piece, pause = ENDLESS[kind]
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def talk() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client, suppress(OSError):
+                    while True:
+                        client.sendall(piece)
+                        time.sleep(pause)
+
+    threading.Thread(target=talk, daemon=True).start()
+    there = SieveServer("home", "127.0.0.1", listener.getsockname()[1], "me", "none", None, token=False)
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match="cannot be reached"), scripts(there, lambda: "secret", deadline=0.6):
+        pass
+    assert time.monotonic() - began < 5
+    listener.close()
 
 
 HOSTILE = st.text(

@@ -13,7 +13,7 @@ from tests.installation import Installation, letter
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.peers.onlooker import Onlooker, Sights, looking
 
-FLAGS = ("", "\\Seen", "\\Flagged", "\\Answered \\Seen", "\\Deleted", "\\Deleted \\Seen", "\\Draft", "$Forwarded Mine")
+FLAGS = ("", "\\Seen \\Flagged", "\\Answered \\Draft", "\\Deleted", "\\Deleted \\Seen $Forwarded Mine")
 FOLDERS = ("INBOX", "Junk", "Trash", "Sent", "Entwurf", "Family", "nocontact")
 EX, FRIEND, HELD = "ex@abuser.example", "nadia@friends.example", "Alex Canaryname <someone@elsewhere.example>"
 LATER = "second@abuser.example"
@@ -52,7 +52,8 @@ def furnish(client: Onlooker) -> None:
         if folder in {"Family", "nocontact"}:
             client.create(folder)
         for flags in FLAGS:
-            for sender in (FRIEND, EX, LATER) if flags in FLAGS[:5:4] else (FRIEND,):
+            listed = {"": (EX, LATER), "\\Deleted": (EX,) if folder == "INBOX" else ()}.get(flags, ())
+            for sender in (FRIEND, *listed):
                 number += 1
                 client.append(letter(sender, number), folder, flags, "03-Jan-2021 11:22:33 +0200")
         client.append(letter(HELD, 1000 + number), folder)
@@ -66,7 +67,7 @@ def test_of_nobody_elses_message_a_bit_changes(tmp_path: Path, server: Dovecot) 
     with looking(server, owner.user) as client:
         furnish(client)
         before, files_before = client.everything(), files(server, owner.user)
-        assert len(before) == len(files_before) > 80
+        assert len(before) == len(files_before) > 50
         assert owner.nocontact("poll").returncode == 0  # a first pass: all of it is older
         swept = client.everything()
         assert swept == of_others(before, EX)

@@ -164,6 +164,14 @@ def test_the_rules_folder_is_drained_though_the_owner_named_other_folders_only(h
     assert [len(house.folder(name)) for name in ("INBOX", "nocontact", "Family")] == [1, 0, 1]
 
 
+def test_a_folder_that_is_never_to_be_touched_is_not_though_it_has_the_name_of_the_rules(house: House) -> None:
+    house.filed(FRIEND % (1, 1))
+    before = house.everything()
+    assert house.look(folders=("INBOX",), never_touch=("nocontact",)).problems == ()
+    assert house.look(never_touch=("nocontact",)).problems == ()
+    assert house.everything() == before
+
+
 def test_a_mark_that_was_left_by_a_death_goes_with_the_next_one(house: House) -> None:
     house.client.put(FRIEND % (1, 1), "INBOX", MARK)
     house.filed(FRIEND % (2, 2))
@@ -195,7 +203,7 @@ def test_a_folder_that_was_numbered_anew_meanwhile_is_left_alone() -> None:
     with plain_imap((*PLAIN, "MOVE")) as server:
         server.boxes["nocontact"] = Box(20)
         server.boxes["nocontact"].put(Mail(FRIEND % (1, 1), {MARK}))
-        server.boxes["INBOX"].put(Mail(EX % (2, 2)))  # sealed in between, so that there is time
+        server.boxes["nocontact"].put(Mail(EX % (2, 2), {MARK}))  # sealed in between, so that there is time
         server.capabilities.append("UIDPLUS")
 
         def meddle(line: str, answer: bytes) -> Iterator[bytes]:
@@ -282,6 +290,7 @@ def test_what_is_held_waits_in_the_rules_folder_while_its_note_cannot_be_sealed(
 
     source = MemorySource("home", ("INBOX", "nocontact"))
     sealer, ledger = MemorySealer(), MemoryLedger()
+    poll(source, sealer, ledger, rules(), now)
     source.put(b"From: Alex Example <a@elsewhere.example>\r\n\r\nit is me\r\n", "nocontact", flags=(MARK,))
     source.put(FRIEND % (1, 1), "nocontact", flags=(MARK,))
 

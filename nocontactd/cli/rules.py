@@ -35,10 +35,13 @@ now and then.
 """
 
 
+KEPT = "the daemon installs it again: `sieve:` is in force here, and to take that out of the file is a loosening"
+
+
 def describe(parser: ArgumentParser) -> None:
     situation.text(parser, HELP)
     parser.add_argument("kind", choices=("sieve", "gmail"))
-    parser.add_argument("--folder", metavar="NAME", default="nocontact", help="file into this folder, or label")
+    parser.add_argument("--folder", metavar="NAME", default=sieve.FOLDER, help="file into this folder, or label")
     there = parser.add_mutually_exclusive_group()
     there.add_argument("--push", metavar="SOURCE", help="install the script at this mail source")
     there.add_argument("--undo", metavar="SOURCE", help="take it away from this mail source again")
@@ -87,6 +90,8 @@ def _there(config: Config, source: MailSource, state: Path, args: Namespace) -> 
         _say(source.name, steps, done=not args.dry_run)
         if not args.dry_run:
             there.carry_out(steps)
+    if args.undo and source.sieve:
+        print(visible(f"{source.name}: {KEPT}"))
     return 0
 
 

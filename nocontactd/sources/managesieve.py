@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 from sievelib.managesieve import Client, Error
 
@@ -21,7 +22,11 @@ from nocontactd.server_rule import FIRST, OURS, Activate, Delete, Put, Standing,
 
 PORT = 4190
 PATIENCE = 30.0
-"""Seconds for one answer."""
+"""Seconds until a server is reached."""
+DEADLINE = 120.0
+"""Seconds for a whole session: a server that never ends its answer must not hold up the mailbox."""
+MOST = 16 * 1024 * 1024
+"""Octets of a whole session, both ways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +117,15 @@ class Scripts:
 
 
 @contextmanager
-def scripts(server: SieveServer, secret: Callable[[], str]) -> Iterator[Scripts]:
+def scripts(server: SieveServer, secret: Callable[[], str], deadline: float = DEADLINE) -> Iterator[Scripts]:
     """Connect, encrypt, log in. UnreachableError; CredentialError: refused, or no secret to be had."""
     password = secret()
     if re.search(r"[\r\n\0]", password):
         raise CredentialError(f"{server.source}: its secret has a line break or a NUL in it; it was not sent")
     client = _Client(server)
+    watchdog = Timer(deadline, client.hang_up)
+    watchdog.daemon = True
+    watchdog.start()
     try:
         with _reaching(server.source):
             let_in = client.log_in(password)
@@ -125,6 +133,7 @@ def scripts(server: SieveServer, secret: Callable[[], str]) -> Iterator[Scripts]
             raise CredentialError(f"{server.source}: the ManageSieve server refused the login; no script was changed")
         yield Scripts(client, server.source)
     finally:
+        watchdog.cancel()
         client.end()
 
 
@@ -137,6 +146,7 @@ class _Client(Client):  # type: ignore[misc]  # published without types
         self.sock: socket.socket | None
         super().__init__(server.host, server.port)
         self._server = server
+        self._exchanged = 0
         self._context = None if server.security == "none" else ssl.create_default_context(cafile=server.ca_file)
 
     def log_in(self, password: str) -> bool:
@@ -177,6 +187,12 @@ class _Client(Client):  # type: ignore[misc]  # published without types
         text = said.decode().replace("\r\n", "\n")
         return re.sub(r"\\(.)", r"\1", text[1:-2]) if text.startswith('"') else text  # a Sieve script never does
 
+    def hang_up(self) -> None:
+        """End the connection under whoever reads from it, in another thread."""
+        with suppress(OSError):
+            if self.sock is not None:
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # a TLS socket's own would go on in plain text
+
     def end(self) -> None:
         with suppress(Error, OSError):
             if self.authenticated:
@@ -185,6 +201,12 @@ class _Client(Client):  # type: ignore[misc]  # published without types
             if self.sock is not None:
                 self.sock.close()
         self.sock = None
+
+    def _Client__dprint(self, octets: bytes) -> None:  # noqa: N802
+        """Whatever sievelib sends or receives passes here, for its own debugging."""
+        self._exchanged += len(octets)
+        if self._exchanged > MOST:
+            raise Error("more than any scripts hold")
 
     def _Client__enable_ssl(self, keyfile: str | None = None, certfile: str | None = None) -> None:  # noqa: N802
         """sievelib's knows the system's authorities only, and keeps what came before TLS (RFC 5804, 2.2)."""

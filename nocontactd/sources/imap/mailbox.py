@@ -77,7 +77,7 @@ class Mailbox:
         patience: Patience | None = None,
         reader: Reader = Reader(),  # noqa: B008  # frozen
         backlog: int = BACKLOG,
-        filed: str | None = None,
+        filed: str = "",
     ) -> None:
         """`security`: tls, starttls or none (loopback only). `token`: `password` gives an OAuth token,
         and `renewed` another one when the server refused that.
@@ -309,7 +309,8 @@ class Mailbox:
         listed = known if known and known.session is session else self._list()
         through_trash = goes_through_trash(session.capabilities)
         wanted, filed = self._wanted, self.placed(self._filed) if self._filed else ""
-        if wanted is not None and any(folder.name == filed for folder in listed.folders):
+        there = any(folder.name == filed for folder in listed.folders)
+        if wanted is not None and there and filed not in self._never_touch:
             wanted = tuple(dict.fromkeys((*wanted, filed)))
         return listed, choose(listed.folders, listed.foreign, wanted, self._never_touch, sweep_trash=through_trash)
 
