@@ -1,7 +1,7 @@
 """One pass, killed at every call of every port: each listed message is at the source or sealed, others untouched."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -38,10 +38,12 @@ class World:
     sealer: MemorySealer = field(default_factory=MemorySealer)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
 
-    def pass_(self, rules: Policy | None = None, fuse: Fuse | None = None) -> Report:
+    def pass_(
+        self, rules: Policy | None = None, fuse: Fuse | None = None, now: Callable[[], datetime] = lambda: NOW
+    ) -> Report:
         fuse = fuse or Fuse()
         ports = (fuse.wrap(self.source, "source"), fuse.wrap(self.sealer, "sealer"), fuse.wrap(self.ledger, "ledger"))
-        return poll(*ports, rules or blocked(), lambda: NOW)
+        return poll(*ports, rules or blocked(), now)
 
     def sealed(self) -> Counter[bytes]:
         return Counter(octets for _, octets, _ in self.sealer.records.values())
@@ -124,6 +126,17 @@ def test_what_the_archive_does_not_take_stays_and_the_pass_says_so() -> None:
     world.sealer.fail = None
     assert world.pass_().problems == ()
     assert set(world.sealed()) == THEIRS
+
+
+def test_new_messages_that_the_archive_does_not_take_are_new_once_more() -> None:
+    world = World()
+    world.pass_()
+    world.source.put(letter(EX))
+    world.sealer.fail = SealError("the archive is full; nothing was removed")
+    world.pass_()
+    world.sealer.fail = None
+    assert world.pass_(blocked(0)).problems == ()
+    assert not world.standing()
 
 
 def test_one_message_that_breaks_off_holds_up_no_other_and_is_tried_again() -> None:
