@@ -99,8 +99,8 @@ def _take_found(
         left, failures = _take_out(steps, source, sealer, ledger, policy)
     except SourceError as problem:
         failures.append(problem)
-    ledger.forget(set(group) - left)
     ledger.advance(source.name, (), [ref for ref in group if ref in left])  # behind all others: it holds up none
+    ledger.forget(set(group) - left)
     return matched, left, failures
 
 

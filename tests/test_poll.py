@@ -9,7 +9,7 @@ import pytest
 
 from nocontactd.decide import Policy, policy
 from nocontactd.errors import NocontactError, SealError, SourceError, UnreachableError
-from nocontactd.model import Disposition, Kind, Receipt, Removal, Report, Rule
+from nocontactd.model import Disposition, Kind, MessageRef, Original, Receipt, Removal, Report, Rule
 from nocontactd.poll import GROUP_MESSAGES, poll
 from tests.fuse import Died, Fuse
 from tests.memory_archive import MemoryLedger, MemorySealer
@@ -153,6 +153,17 @@ def test_one_message_that_breaks_off_holds_up_no_other_and_is_tried_again() -> N
     assert set(world.sealed()) == {letter(EX, 1), letter(EX, 2)} and not world.standing()
 
 
+def test_a_new_message_that_breaks_off_is_new_once_more() -> None:
+    world = World()
+    world.pass_()
+    bad = world.source.put(letter(EX))
+    world.source.cut.add(bad)
+    assert world.pass_().problems
+    world.source.cut.clear()
+    assert world.pass_(blocked(0)).problems == ()
+    assert not world.standing()
+
+
 def test_a_message_that_vanished_between_scan_and_fetch_is_no_problem() -> None:
     world = World()
     ref = world.source.put(letter(EX))
@@ -166,13 +177,13 @@ def test_octets_that_turn_out_to_be_somebody_elses_are_left_alone() -> None:
     """The header said listed, the octets say otherwise: what is sealed is decided on the octets."""
     world = World()
     ref = world.source.put(letter(EX))
-    scan = world.source.scan
+    fetch = world.source.fetch
 
-    def swapped(*words: object) -> object:
-        yield from scan(*words)  # type: ignore[arg-type]
+    def swapped(where: MessageRef) -> Original | None:
         world.source.folders["INBOX"].letters[int(ref.uid)] = Letter(letter(FRIEND))
+        return fetch(where)
 
-    world.source.scan = swapped  # type: ignore[method-assign, assignment]
+    world.source.fetch = swapped  # type: ignore[method-assign]
     world.pass_()
     assert world.standing() == {letter(FRIEND)} and not world.sealed()
 
