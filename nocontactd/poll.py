@@ -157,6 +157,7 @@ def _seal(
     refs = [step.envelope.ref for step in group]
     with sealer.batch(refs) as batch:
         ledger.reserve(zip(refs, batch.records, strict=True))
+        source.expect(refs)
         for ref, record in zip(refs, batch.records, strict=True):
             try:
                 original = source.fetch(ref)

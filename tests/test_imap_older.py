@@ -1,6 +1,8 @@
 """A backlog at a server: screened by author fields, several commands ahead, and taken up again where it was left."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -8,15 +10,16 @@ from hypothesis import strategies as st
 
 from nocontactd import headers, shipped
 from nocontactd.errors import SourceError
-from nocontactd.model import Cursor, Stretch
+from nocontactd.model import Cursor, MessageRef, Stretch
 from nocontactd.sources.imap import Mailbox, older
+from nocontactd.sources.imap.ahead import OCTETS
 from nocontactd.sources.imap.fetch_answers import _usual, read_answers
 from nocontactd.sources.imap.screen import Screen
 from nocontactd.sources.imap.wire import Patience
 from tests.invitations import INVITATIONS
 from tests.peers.plain_imap import HangUpError, Mail, PlainImap, plain_imap
 from tests.recognition import blocked
-from tests.test_imap import EX, FRIEND, Answers, mailbox
+from tests.test_imap import EX, FRIEND, Answers, fetches, mailbox, octets_of, refused
 
 RULES = blocked("ex@abuser.example", "@firm.example", "Alex Example")
 CATALOGUE = shipped.services()
@@ -39,26 +42,26 @@ def found(stretches: list[Stretch]) -> list[int]:
 def test_a_backlog_is_shown_from_the_newest_down_and_can_be_taken_up_at_any_stretch(
     server: PlainImap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(older, "STRETCH", 700)
-    for n in range(1, 2001):
+    monkeypatch.setattr(older, "STRETCH", 500)
+    for n in range(1, 1201):
         server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
     box = mailbox(server, patience=Patience(), backlog=10)
-    whole = list(below(box, 2001))
-    assert [(each.looked, each.left) for each in whole] == [(700, 1300), (700, 600), (600, 0)]
-    assert [each.lower for each in whole] == [1301, 601, 0]
-    assert found(whole) == list(range(50, 2001, 50))
-    assert found(list(below(mailbox(server, patience=Patience(), backlog=10), 601))) == list(range(50, 601, 50))
-    some = next(stretch := below(box, 2001))
+    whole = list(below(box, 1201))
+    assert [(each.looked, each.left) for each in whole] == [(500, 700), (500, 200), (200, 0)]
+    assert [each.lower for each in whole] == [701, 201, 0]
+    assert found(whole) == list(range(50, 1201, 50))
+    assert found(list(below(mailbox(server, patience=Patience(), backlog=10), 201))) == list(range(50, 201, 50))
+    some = next(stretch := below(box, 1201))
     stretch.close()  # type: ignore[attr-defined]
     server.commands.clear()
-    assert found([some, *below(box, some.lower)]) == list(range(50, 2001, 50))
+    assert found([some, *below(box, some.lower)]) == list(range(50, 1201, 50))
     assert not [line for line in server.commands if "SEARCH" in line]  # its UIDs were known
 
 
 def test_a_connection_that_ends_among_commands_under_way_is_a_problem_and_the_next_one_goes_on(
     server: PlainImap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for n in range(1, 2001):
+    for n in range(1, 1201):
         server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
     asked = 0
 
@@ -73,8 +76,8 @@ def test_a_connection_that_ends_among_commands_under_way_is_a_problem_and_the_ne
     server.meddle = meddle
     box = mailbox(server, patience=Patience(), backlog=10)
     with pytest.raises(SourceError, match="a folder was not looked through: the connection was lost"):
-        list(below(box, 2001))
-    assert found(list(below(box, 2001))) == list(range(50, 2001, 50))
+        list(below(box, 1201))
+    assert found(list(below(box, 1201))) == list(range(50, 1201, 50))
 
 
 def test_answers_of_commands_under_way_may_come_in_any_order(server: PlainImap) -> None:
@@ -122,7 +125,7 @@ VALUES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=5), max_size=6))
 def test_what_the_screen_lets_by_concerns_nobody(messages: list[list[tuple[str, str]]]) -> None:
     """One screen for all: what it has learnt from one message may not let another by."""
@@ -157,3 +160,64 @@ def test_the_short_way_reads_an_answer_as_the_long_one_does(line: str, end: byte
         longer = [(line.encode().replace(b" (UID", b" ( UID", 1), b"octets"), end]
         assert _usual(longer) is None  # type: ignore[arg-type]
         assert list(read_answers(longer)) == [usual]
+
+
+def expected(server: PlainImap, messages: int) -> tuple[Mailbox, list[MessageRef]]:
+    for n in range(1, messages + 1):
+        server.boxes["INBOX"].put(Mail(EX % (n, n)))
+    box = mailbox(server, patience=Patience())
+    refs = [MessageRef("home", "INBOX", 7, str(n)) for n in range(1, messages + 1)]
+    assert len(list(box.envelopes(refs))) == messages
+    box.expect(refs)
+    server.commands.clear()
+    return box, refs
+
+
+def test_small_messages_are_fetched_together_and_each_is_itself(server: PlainImap) -> None:
+    box, refs = expected(server, 60)
+    server.boxes["INBOX"].mails.pop(30)
+    for ref in refs:
+        if ref.uid == "30":
+            assert box.fetch(ref) is None
+        else:
+            assert octets_of(box, ref) == EX % (int(ref.uid), int(ref.uid))
+    assert sum("BODY.PEEK[]" in items for _, items in fetches(server)) == 4  # three for all, one for what has gone
+
+
+def test_what_changed_before_it_was_fetched_together_with_others_is_not_sealed(server: PlainImap) -> None:
+    box, refs = expected(server, 3)
+    server.boxes["INBOX"].mails[2] = Mail(FRIEND % (2, 2))
+    with pytest.raises(SourceError, match="not the message that was looked at"):
+        for ref in refs:
+            octets_of(box, ref)
+
+
+@pytest.mark.parametrize("how", ["lost", "refused"])
+def test_one_over_which_a_fetch_fails_holds_up_none_of_those_fetched_with_it(server: PlainImap, how: str) -> None:
+    box, refs = expected(server, 10)
+
+    def meddle(line: str, answer: bytes) -> Answers:
+        if re.match(r"UID FETCH (\S+,)?7[ ,].*BODY\.PEEK\[\]", line):
+            if how == "lost":
+                raise HangUpError
+            return [refused(answer, b"[SERVERBUG] oh")]
+        return [answer]
+
+    server.meddle = meddle
+    came = []
+    for ref in refs:
+        with suppress(SourceError):
+            came.append(octets_of(box, ref))
+    assert came == [EX % (n, n) for n in range(1, 11) if n != 7]
+
+
+def test_large_messages_are_not_fetched_together(server: PlainImap) -> None:
+    inbox = server.boxes["INBOX"]
+    for n in range(1, 4):
+        inbox.put(Mail((EX % (n, n)).ljust(OCTETS - 500, b"x")))
+    box, refs = mailbox(server, patience=Patience()), [MessageRef("home", "INBOX", 7, str(n)) for n in range(1, 4)]
+    assert len(list(box.envelopes(refs))) == 3
+    box.expect(refs)
+    server.commands.clear()
+    assert [len(octets_of(box, ref) or b"") for ref in refs] == [OCTETS - 500] * 3
+    assert all(len(uids) == 1 for uids, _ in fetches(server))

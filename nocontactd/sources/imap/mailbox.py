@@ -13,6 +13,7 @@ from pathlib import Path
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
 from nocontactd.model import Author, Cursor, Envelope, Look, MessageRef, Original, Receipt, Removal, Stretch, Written
 from nocontactd.reading import Reader
+from nocontactd.sources.imap.ahead import Ahead
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
 from nocontactd.sources.imap.idle import Listener
@@ -72,6 +73,7 @@ class Mailbox:
         self._contents = Contents(reader)
         self._backlog = backlog
         self._below = Below()
+        self._ahead = Ahead()
         self._session: Session | None = None
         self._listed: _Listed | None = None
         """As `written` was told just now, for the scan that follows."""
@@ -126,7 +128,16 @@ class Mailbox:
 
     def fetch(self, ref: MessageRef) -> Original | None:
         """See ports.Source."""
-        return open_original(self._connected(), ref, self._seen, self._contents.reader)
+        try:
+            return open_original(self._connected(), ref, self._seen, self._contents.reader, self._ahead)
+        except SourceError:
+            if not self._ahead.failed:
+                raise
+            return open_original(self._connected(), ref, self._seen, self._contents.reader, self._ahead)
+
+    def expect(self, refs: Sequence[MessageRef]) -> None:
+        """See ports.Source."""
+        self._ahead.expect(refs)
 
     def remove(self, receipts: Sequence[Receipt]) -> Removal:
         """See ports.Source. What was moved to a Trash, because it can leave only from there, says so."""

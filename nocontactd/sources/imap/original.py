@@ -14,21 +14,20 @@ from nocontactd.headers import message_id
 from nocontactd.headers.fields import body
 from nocontactd.model import MessageRef, Original, Part
 from nocontactd.reading import Reader, Reading
+from nocontactd.sources.imap.ahead import PIECE, Ahead, first_piece, is_whole
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.fetch_answers import Answer
 from nocontactd.sources.imap.look import author_fields, envelope
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
 
-PIECE = 1024 * 1024
 
-
-def open_original(session: Session, ref: MessageRef, seen: Seen, reader: Reader) -> Original | None:
+def open_original(session: Session, ref: MessageRef, seen: Seen, reader: Reader, ahead: Ahead) -> Original | None:
     """The message at this place; None when it is not there any more. SourceError also from its parts."""
     with _unfetched(ref):
         if session.reading(ref.folder).uidvalidity != ref.uidvalidity:
             return None
-        answer = _first(session, int(ref.uid))
+        answer = ahead.answer(session, ref, seen) or _first(session, int(ref.uid))
         if answer is None:
             return None
         first, size = answer.octets or b"", answer.size or 0
@@ -53,10 +52,8 @@ def _read(session: Session, uid: int, first: bytes, size: int, reader: Reader) -
 
 def _first(session: Session, uid: int) -> Answer | None:
     """The answer with size and first piece in one; None only when the message has certainly gone."""
-    gmail = " X-GM-MSGID" if "X-GM-EXT-1" in session.capabilities else ""
-    answers = session.fetch([uid], f"(UID RFC822.SIZE INTERNALDATE{gmail} BODY.PEEK[]<0.{PIECE}>)")
-    for answer in answers:
-        if answer.size is not None and answer.octets is not None and not answer.offset:
+    for answer in session.fetch([uid], first_piece(session)):
+        if is_whole(answer):
             return answer
     if session.standing([uid]):
         raise RefusedError("the server lists it, but does not give it")
