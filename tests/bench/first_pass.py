@@ -191,6 +191,7 @@ def main(messages: int) -> None:
         took = {}
         for who, (name, act, entries) in zip(lists, turns, strict=True):
             took[name] = timed(act, server, listed(who, entries))
+            print(f"{name.strip():12}{entries:6} entries {took[name]:8.2f} s", file=sys.stderr, flush=True)
     took["one by one "] *= 50
     print(f"{messages} messages, seconds:   20 entries     500     5000")
     for name in ("ours", "bare", "chain", "one by one"):
