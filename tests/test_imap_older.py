@@ -120,7 +120,7 @@ NAMES = ["From", "Sender", "Reply-To", "Return-Path", "Subject", "Message-ID", "
 VALUES = [
     *("nadia@friends.example", "Nadia <nadia@friends.example>", "ex@abuser.example", '"ex"@abuser.example'),
     *("<ex@abuser.example>", "<ex@abuser.example>:x", "a@x.example,\r\n ex@abuser.example", "x@sub.firm.example"),
-    *("Alex Example <n@x.example>", "notifications@github.com", "calendar-notification@google.com"),
+    *("Alex Example <n@x.example>", "x@" + min(host for host in CATALOGUE.senders if "@" not in host)),
     *("=?utf-8?q?ex=40abuser.example?=", "", "(", '"', "a\r\n\tb"),
 ]
 
@@ -221,3 +221,26 @@ def test_large_messages_are_not_fetched_together(server: PlainImap) -> None:
     server.commands.clear()
     assert [len(octets_of(box, ref) or b"") for ref in refs] == [OCTETS - 500] * 3
     assert all(len(uids) == 1 for uids, _ in fetches(server))
+
+
+@pytest.mark.parametrize("kind", ["dovecot", "without SPECIAL-USE"])
+def test_new_folders_and_the_trash_are_looked_through_and_what_the_owner_wrote_never(kind: str) -> None:
+    """By SPECIAL-USE or by their usual names."""
+    own = ("Sent", "Entwurf") if kind == "dovecot" else ("Sent Items", "Brouillons")
+    running = dovecot() if kind == "dovecot" else plain_imap((*PLAIN, "UIDPLUS"))
+    with running as server, looking(server, "folders" if kind == "dovecot" else server.user) as onlooker:
+        user = "folders" if kind == "dovecot" else server.user
+        box, sealer, ledger = mailbox(server, user, Patience()), MemorySealer(), MemoryLedger()
+        with suppress(AssertionError):  # some stand there already
+            for folder in (*own, "Trash", "Junk"):
+                onlooker.create(folder)
+        for number, folder in enumerate((*own, "Trash", "Junk")):
+            onlooker.put(EX % (number, number), folder)
+        assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+        onlooker.create("Later")
+        onlooker.put(EX % (9, 9), "Later")
+        assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+        left = sorted(folder for folder, _, _ in onlooker.everything())
+        assert left == sorted(own)
+        assert {octets for _, octets, _ in sealer.records.values()} == {EX % (n, n) for n in (2, 3, 9)}
+        box.close()
