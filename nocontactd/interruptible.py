@@ -54,6 +54,9 @@ class Interruptible:
             self._go_on()
             yield item
 
+    def expect(self, refs: Sequence[MessageRef]) -> None:
+        self._source.expect(refs)
+
     def fetch(self, ref: MessageRef) -> Original | None:
         self._go_on()
         return self._source.fetch(ref)

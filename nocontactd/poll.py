@@ -106,8 +106,8 @@ def _take_found(
         left, failures = _take_out(steps, source, sealer, ledger, policy)
     except SourceError as problem:
         failures.append(problem)
-    ledger.forget(set(group) - left)
     ledger.advance(source.name, (), [ref for ref in group if ref in left])  # behind all others: it holds up none
+    ledger.forget(set(group) - left)
     return matched, left, failures
 
 
@@ -164,6 +164,7 @@ def _seal(
     refs = [step.envelope.ref for step in group]
     with sealer.batch(refs) as batch:
         ledger.reserve(zip(refs, batch.records, strict=True))
+        source.expect(refs)
         for ref, record in zip(refs, batch.records, strict=True):
             try:
                 original = source.fetch(ref)

@@ -68,6 +68,10 @@ class Source(Protocol):
         """
         ...
 
+    def expect(self, refs: Sequence[MessageRef]) -> None:
+        """These will be fetched next, in this order, so that several may be asked for together."""
+        ...
+
     def fetch(self, ref: MessageRef) -> Original | None:
         """The exact octets, unmarked; None when the message is no longer there.
 

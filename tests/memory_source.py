@@ -152,6 +152,9 @@ class MemorySource:
             yield Written(tuple(to), letter.arrived)
         yield Look(self.sent, place.uidvalidity, place.next_uid, len(place.letters))
 
+    def expect(self, _refs: Sequence[MessageRef]) -> None:
+        """See ports.Source."""
+
     def fetch(self, ref: MessageRef) -> Original | None:
         """See ports.Source."""
         self._up()

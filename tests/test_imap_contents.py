@@ -80,6 +80,13 @@ def test_of_a_large_backlog_of_plain_messages_no_structure_is_asked_for(server: 
     assert set(asked(server, "BODYSTRUCTURE")) == {str(uid)}
 
 
+def test_of_a_plain_message_no_structure_is_asked_for(server: PlainImap) -> None:
+    server.boxes["INBOX"].put(Mail(FRIEND % (1, 1)))
+    look(mailbox(server, folders=("INBOX",)))
+    assert fetches(server)
+    assert asked(server, "BODYSTRUCTURE") == []
+
+
 def test_a_quiet_look_asks_for_no_header_and_no_structure(server: PlainImap) -> None:
     server.capabilities = (*server.capabilities, "UNSELECT")
     server.boxes["INBOX"].put(Mail(INVITATIONS["alone"]))

@@ -131,6 +131,30 @@ def test_a_cursor_is_replaced_and_others_stay(ledger: SqliteLedger) -> None:
     assert ledger.cursors("home") == {"INBOX": Cursor("INBOX", 7, 11, "b"), "Junk": Cursor("Junk", 7, 3, "a")}
 
 
+def test_what_was_found_is_there_until_it_is_forgotten_the_last_found_last(ledger: SqliteLedger, path: Path) -> None:
+    ledger.advance("home", [Cursor("INBOX", 7, 10, "a", 5)], [ref(9), ref(8), ref(7)])
+    ledger.advance("work", [], [ref(9, "work")])
+    ledger.advance("home", (), [ref(9)])  # behind the others
+    ledger.forget([ref(8), ref(1)])
+    again = reopened(ledger, path)
+    assert (again.found("home"), again.found("work")) == ([ref(7), ref(9)], [ref(9, "work")])
+    assert again.cursors("home") == {"INBOX": Cursor("INBOX", 7, 10, "a", 5)}
+    again.advance("home", [Cursor("INBOX", 8, 10, "a", 5)])
+    assert again.found("home") == []
+    again.disconnect()
+
+
+def test_other_rules_begin_anew_and_what_is_new_stays_new(ledger: SqliteLedger) -> None:
+    ledger.advance("home", [Cursor("INBOX", 7, 10, "a", 5), Cursor("Junk", 7, 3, "a")], [ref(9)])
+    ledger.advance("work", [Cursor("INBOX", 7, 10, "a", 5)], [ref(9, "work")])
+    ledger.begin("home", "a")
+    assert (ledger.cursors("home")["INBOX"].lower, ledger.found("home")) == (5, [ref(9)])
+    ledger.begin("home", "b")
+    assert ledger.cursors("home") == {"INBOX": Cursor("INBOX", 7, 10, "b", 10), "Junk": Cursor("Junk", 7, 3, "b", 3)}
+    assert ledger.found("home") == []
+    assert (ledger.cursors("work")["INBOX"].lower, ledger.found("work")) == (5, [ref(9, "work")])
+
+
 def test_a_note_is_remembered_until_its_uids_mean_nothing_any_more(ledger: SqliteLedger) -> None:
     ledger.remember_note(ref(1))
     ledger.remember_note(ref(1))
@@ -470,11 +494,12 @@ def test_a_ledger_of_the_version_before_goes_on(path: Path) -> None:
         database.execute("DROP TABLE familiar")
         database.execute("DROP TABLE found")
         database.execute("ALTER TABLE cursors DROP COLUMN lower")
-        database.execute("INSERT INTO cursors VALUES ('home', 'INBOX', 7, 10, 'rules')")
+        database.execute("INSERT INTO cursors VALUES ('home', x'494E424F58', 7, 10, 'rules')")
         database.execute("PRAGMA user_version = 1")
     database.close()
     ledger = SqliteLedger(path)
     assert (ledger.damaged, ledger.open("home")) == (None, [receipt(1)])
+    assert ledger.cursors("home") == {"INBOX": Cursor("INBOX", 7, 10, "rules", 0)}  # looked through to its end
     ledger.meet([("nadia@friends.example", NOW)])
     assert "nadia@friends.example" in ledger.familiar(NOW + timedelta(seconds=1))
     ledger.disconnect()

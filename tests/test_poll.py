@@ -1,7 +1,7 @@
 """One pass, killed at every call of every port: each listed message is at the source or sealed, others untouched."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ import pytest
 
 from nocontactd.decide import Policy, policy
 from nocontactd.errors import NocontactError, SealError, SourceError, UnreachableError
-from nocontactd.model import Disposition, Kind, Receipt, Removal, Report, Rule
+from nocontactd.model import Disposition, Kind, MessageRef, Original, Receipt, Removal, Report, Rule
 from nocontactd.poll import GROUP_MESSAGES, poll
 from tests.fuse import Died, Fuse
 from tests.memory_archive import MemoryLedger, MemorySealer
@@ -38,10 +38,12 @@ class World:
     sealer: MemorySealer = field(default_factory=MemorySealer)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
 
-    def pass_(self, rules: Policy | None = None, fuse: Fuse | None = None) -> Report:
+    def pass_(
+        self, rules: Policy | None = None, fuse: Fuse | None = None, now: Callable[[], datetime] = lambda: NOW
+    ) -> Report:
         fuse = fuse or Fuse()
         ports = (fuse.wrap(self.source, "source"), fuse.wrap(self.sealer, "sealer"), fuse.wrap(self.ledger, "ledger"))
-        return poll(*ports, rules or blocked(), lambda: NOW)
+        return poll(*ports, rules or blocked(), now)
 
     def sealed(self) -> Counter[bytes]:
         return Counter(octets for _, octets, _ in self.sealer.records.values())
@@ -126,6 +128,17 @@ def test_what_the_archive_does_not_take_stays_and_the_pass_says_so() -> None:
     assert set(world.sealed()) == THEIRS
 
 
+def test_new_messages_that_the_archive_does_not_take_are_new_once_more() -> None:
+    world = World()
+    world.pass_()
+    world.source.put(letter(EX))
+    world.sealer.fail = SealError("the archive is full; nothing was removed")
+    world.pass_()
+    world.sealer.fail = None
+    assert world.pass_(blocked(0)).problems == ()
+    assert not world.standing()
+
+
 def test_one_message_that_breaks_off_holds_up_no_other_and_is_tried_again() -> None:
     world = World()
     bad = world.source.put(letter(EX, 1))
@@ -138,6 +151,17 @@ def test_one_message_that_breaks_off_holds_up_no_other_and_is_tried_again() -> N
     world.source.cut.clear()
     assert world.pass_().problems == ()
     assert set(world.sealed()) == {letter(EX, 1), letter(EX, 2)} and not world.standing()
+
+
+def test_a_new_message_that_breaks_off_is_new_once_more() -> None:
+    world = World()
+    world.pass_()
+    bad = world.source.put(letter(EX))
+    world.source.cut.add(bad)
+    assert world.pass_().problems
+    world.source.cut.clear()
+    assert world.pass_(blocked(0)).problems == ()
+    assert not world.standing()
 
 
 def test_a_message_that_vanished_between_scan_and_fetch_is_no_problem() -> None:
@@ -153,13 +177,13 @@ def test_octets_that_turn_out_to_be_somebody_elses_are_left_alone() -> None:
     """The header said listed, the octets say otherwise: what is sealed is decided on the octets."""
     world = World()
     ref = world.source.put(letter(EX))
-    scan = world.source.scan
+    fetch = world.source.fetch
 
-    def swapped(*words: object) -> object:
-        yield from scan(*words)  # type: ignore[arg-type]
+    def swapped(where: MessageRef) -> Original | None:
         world.source.folders["INBOX"].letters[int(ref.uid)] = Letter(letter(FRIEND))
+        return fetch(where)
 
-    world.source.scan = swapped  # type: ignore[method-assign, assignment]
+    world.source.fetch = swapped  # type: ignore[method-assign]
     world.pass_()
     assert world.standing() == {letter(FRIEND)} and not world.sealed()
 

@@ -47,6 +47,9 @@ class Inbox:
     def fetch(self, ref: MessageRef) -> Original | None:
         return self._mailbox.fetch(ref)
 
+    def expect(self, refs: Sequence[MessageRef]) -> None:
+        self._mailbox.expect(refs)
+
     def remove(self, receipts: Sequence[Receipt]) -> Removal:
         return self._mailbox.remove(receipts)
 

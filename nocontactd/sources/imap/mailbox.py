@@ -40,6 +40,7 @@ from nocontactd.sources.imap.removal import goes_through_trash, take_out
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.sent import written_in
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
+from nocontactd.sources.imap.together import Together
 from nocontactd.sources.imap.unchanged import Unchanged
 from nocontactd.sources.imap.wire import Patience
 
@@ -96,6 +97,7 @@ class Mailbox:
         self._backlog = backlog
         self._filed = filed
         self._below = Below()
+        self._together = Together()
         self._session: Session | None = None
         self._listed: _Listed | None = None
         """As `written` was told just now, for the scan that follows."""
@@ -209,7 +211,16 @@ class Mailbox:
 
     def fetch(self, ref: MessageRef) -> Original | None:
         """See ports.Source."""
-        return open_original(self._connected(), ref, self._seen, self._contents.reader)
+        try:
+            return open_original(self._connected(), ref, self._seen, self._contents.reader, self._together)
+        except SourceError:
+            if not self._together.failed:
+                raise
+            return open_original(self._connected(), ref, self._seen, self._contents.reader, self._together)
+
+    def expect(self, refs: Sequence[MessageRef]) -> None:
+        """See ports.Source."""
+        self._together.expect(refs)
 
     def remove(self, receipts: Sequence[Receipt]) -> Removal:
         """See ports.Source. What was moved to a Trash, because it can leave only from there, says so."""

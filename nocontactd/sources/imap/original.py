@@ -21,14 +21,15 @@ from nocontactd.sources.imap.length import PIECE, Length, piece_at, true_length
 from nocontactd.sources.imap.look import author_fields, envelope
 from nocontactd.sources.imap.seen import Seen
 from nocontactd.sources.imap.session import LostError, RefusedError, Session
+from nocontactd.sources.imap.together import Together, first_piece, is_whole
 
 
-def open_original(session: Session, ref: MessageRef, seen: Seen, reader: Reader) -> Original | None:
+def open_original(session: Session, ref: MessageRef, seen: Seen, reader: Reader, together: Together) -> Original | None:
     """The message at this place; None when it is not there any more. SourceError also from its parts."""
     with _unfetched(ref):
         if session.reading(ref.folder).uidvalidity != ref.uidvalidity:
             return None
-        answer = _first(session, int(ref.uid))
+        answer = together.answer(session, ref, seen) or _first(session, int(ref.uid))
         if answer is None:
             return None
         first, announced = answer.octets or b"", answer.size or 0
@@ -57,10 +58,8 @@ def _read(session: Session, uid: int, first: bytes, size: int, reader: Reader) -
 
 def _first(session: Session, uid: int) -> Answer | None:
     """The answer with size and first piece in one; None only when the message has certainly gone."""
-    gmail = " X-GM-MSGID" if "X-GM-EXT-1" in session.capabilities else ""
-    answers = session.fetch([uid], f"(UID RFC822.SIZE INTERNALDATE{gmail} BODY.PEEK[]<0.{PIECE}>)")
-    for answer in answers:
-        if answer.size is not None and answer.octets is not None and not answer.offset:
+    for answer in session.fetch([uid], first_piece(session)):
+        if is_whole(answer):
             return answer
     if session.standing([uid]):
         raise RefusedError("the server lists it, but does not give it")

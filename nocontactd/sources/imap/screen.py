@@ -35,11 +35,12 @@ class Screen:
         if len(fields) >= HEADER or not looks_plain(fields):
             return True
         known = self._harmless
-        return any(field not in known and not self._is_harmless(field) for field in _FIELD.split(fields))
+        for field in _FIELD.split(fields):
+            if field not in known and not _PASSED_OVER.match(field) and not self._is_harmless(field):
+                return True
+        return False
 
     def _is_harmless(self, field: bytes) -> bool:
-        if _PASSED_OVER.match(field):
-            return True
         if field.startswith(b"<"):  # to some it goes on with the field above (headers/fields.py)
             return False
         authors = headers.authors(field + b"\r\n\r\n")

@@ -25,6 +25,12 @@ class Seen:
         for column, value in zip(columns, (uid, size, _mark(message_id)), strict=True):
             column.append(value)
 
+    def size(self, folder: str, uidvalidity: int, uid: int) -> int | None:
+        """RFC822.SIZE, as it was seen there; None where nothing was."""
+        uids, sizes, _ = self._folders.get((folder, uidvalidity), (array("I"), array("Q"), array("I")))
+        at = bisect_left(uids, uid)
+        return sizes[at] if at < len(uids) and uids[at] == uid else None
+
     def differs(self, folder: str, uidvalidity: int, uid: int, size: int, message_id: str) -> bool:
         """Whether something else was seen there. A message that was not looked at differs from nothing."""
         found = self._at(folder, uidvalidity, uid)

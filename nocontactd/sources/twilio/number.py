@@ -111,6 +111,9 @@ class Number:
         """Nothing: whom the owner texts is not known here; see `ports.Source`."""
         return iter(())
 
+    def expect(self, _refs: Sequence[MessageRef]) -> None:
+        """They are asked for one by one; see `ports.Source`."""
+
     def fetch(self, ref: MessageRef) -> Original | None:
         """`message.json`, then of each file its resource and its octets; see `ports.Source`.
 

@@ -1,0 +1,246 @@
+"""A backlog at a server: screened by author fields, several commands ahead, and taken up again where it was left."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nocontactd import headers, shipped
+from nocontactd.errors import SourceError
+from nocontactd.model import Cursor, MessageRef, Stretch
+from nocontactd.sources.imap import Mailbox, older
+from nocontactd.sources.imap.fetch_answers import _usual, read_answers
+from nocontactd.sources.imap.screen import Screen
+from nocontactd.sources.imap.together import OCTETS
+from nocontactd.sources.imap.wire import Patience
+from tests.invitations import INVITATIONS
+from tests.peers.plain_imap import HangUpError, Mail, PlainImap, plain_imap
+from tests.recognition import blocked
+from tests.test_imap import EX, FRIEND, Answers, fetches, mailbox, octets_of, refused
+
+RULES = blocked("ex@abuser.example", "@firm.example", "Alex Example")
+CATALOGUE = shipped.services()
+
+
+@pytest.fixture
+def server() -> Iterator[PlainImap]:
+    with plain_imap() as running:
+        yield running
+
+
+def below(box: Mailbox, lower: int) -> Iterator[Stretch]:
+    return box.older(Cursor("INBOX", 7, lower, "r", lower), RULES.concerns)
+
+
+def found(stretches: list[Stretch]) -> list[int]:
+    return sorted(int(each.ref.uid) for stretch in stretches for each in stretch.envelopes)
+
+
+def test_a_backlog_is_shown_from_the_newest_down_and_can_be_taken_up_at_any_stretch(
+    server: PlainImap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(older, "STRETCH", 500)
+    for n in range(1, 1201):
+        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
+    box = mailbox(server, patience=Patience(), backlog=10)
+    whole = list(below(box, 1201))
+    assert [(each.looked, each.left) for each in whole] == [(500, 700), (500, 200), (200, 0)]
+    assert [each.lower for each in whole] == [701, 201, 0]
+    assert found(whole) == list(range(50, 1201, 50))
+    assert found(list(below(mailbox(server, patience=Patience(), backlog=10), 201))) == list(range(50, 201, 50))
+    some = next(stretch := below(box, 1201))
+    stretch.close()  # type: ignore[attr-defined]
+    server.commands.clear()
+    assert found([some, *below(box, some.lower)]) == list(range(50, 1201, 50))
+    assert not [line for line in server.commands if "SEARCH" in line]  # its UIDs were known
+
+
+def test_a_connection_that_ends_among_commands_under_way_is_a_problem_and_the_next_one_goes_on(
+    server: PlainImap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(1, 1201):
+        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
+    asked = 0
+
+    def meddle(line: str, answer: bytes) -> Answers:
+        nonlocal asked
+        asked += "HEADER.FIELDS" in line
+        if asked == 3:
+            asked = 100
+            raise HangUpError
+        return [answer]
+
+    server.meddle = meddle
+    box = mailbox(server, patience=Patience(), backlog=10)
+    with pytest.raises(SourceError, match="a folder was not looked through: the connection was lost"):
+        list(below(box, 1201))
+    assert found(list(below(box, 1201))) == list(range(50, 1201, 50))
+
+
+def test_answers_of_commands_under_way_may_come_in_any_order(server: PlainImap) -> None:
+    """Dovecot carries out several at once; whose answer one is, is told by its UID."""
+    for n in range(1, 1201):
+        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
+    kept: list[bytes] = []
+
+    def meddle(line: str, answer: bytes) -> Answers:
+        if "HEADER.FIELDS" not in line:
+            return [answer]
+        *untagged, tagged = answer.rsplit(b"\r\n", 2)[:2]
+        kept.append(tagged + b"\r\n")
+        return [untagged[0] + b"\r\n"] if len(kept) % 2 else [untagged[0] + b"\r\n", *kept[-2:]]
+
+    server.meddle = meddle
+    seen = below(mailbox(server, patience=Patience(read=5), folders=("INBOX",), backlog=10), 1001)
+    assert found(list(seen)) == list(range(50, 1001, 50))
+
+
+@pytest.mark.parametrize("kind", INVITATIONS)
+def test_an_invitation_is_found_in_a_backlog_as_it_is_among_few(server: PlainImap, kind: str) -> None:
+    uid = server.boxes["INBOX"].put(Mail(INVITATIONS[kind]))
+    assert found(list(below(mailbox(server, backlog=0), 2))) == [uid]
+
+
+def test_a_folder_that_was_numbered_anew_is_not_looked_through_by_old_uids(server: PlainImap) -> None:
+    server.boxes["INBOX"].put(Mail(EX % (1, 1)))
+    box = mailbox(server)
+    with pytest.raises(SourceError, match="replaced meanwhile"):
+        list(box.older(Cursor("INBOX", 6, 2, "r", 2), RULES.concerns))
+    (envelope,) = next(below(box, 2)).envelopes
+    assert list(box.envelopes([envelope.ref]))
+    server.boxes["INBOX"].uidvalidity = 8
+    box.close()
+    assert list(box.envelopes([envelope.ref])) == []
+
+
+NAMES = ["From", "Sender", "Reply-To", "Return-Path", "Subject", "Message-ID", "X-Original-From", "Content-Type", "<x"]
+VALUES = [
+    *("nadia@friends.example", "Nadia <nadia@friends.example>", "ex@abuser.example", '"ex"@abuser.example'),
+    *("<ex@abuser.example>", "<ex@abuser.example>:x", "a@x.example,\r\n ex@abuser.example", "x@sub.firm.example"),
+    *("Alex Example <n@x.example>", "x@" + min(host for host in CATALOGUE.senders if "@" not in host)),
+    *("=?utf-8?q?ex=40abuser.example?=", "", "(", '"', "a\r\n\tb"),
+]
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=5), max_size=6))
+def test_what_the_screen_lets_by_concerns_nobody(messages: list[list[tuple[str, str]]]) -> None:
+    """One screen for all: what it has learnt from one message may not let another by."""
+    screen = Screen(RULES.concerns, CATALOGUE)
+    for fields in messages:
+        raw = "".join(f"{name}: {value}\r\n" for name, value in fields).encode() + b"\r\n"
+        if not screen.suspects(raw):
+            authors = headers.authors(raw)
+            assert not RULES.concerns(authors)
+            assert not CATALOGUE.sender(authors)
+
+
+LINES = st.builds(
+    "{} (UID {}{}{} BODY[{}]{} {{{}}}".format,
+    st.integers(1, 99),
+    st.sampled_from(["7", "0", "4294967295", "4294967296", "x"]),
+    st.sampled_from(["", " RFC822.SIZE 12", " RFC822.SIZE 99999999999999999999"]),
+    st.sampled_from(["", ' INTERNALDATE "01-Jan-2026 00:00:00 +0000"', ' INTERNALDATE "a\\"b"', " FLAGS ()"]),
+    st.sampled_from(
+        ["", "HEADER", "HEADER.FIELDS (FROM TO)", 'HEADER.FIELDS ("FROM" TO)', "HEADER.FIELDS (A] B)", "1.2"]
+    ),
+    st.sampled_from(["", "<0>", "<0> X 1"]),
+    st.integers(0, 99),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(LINES, st.sampled_from([b")", b" FLAGS ())", b""]))
+def test_the_short_way_reads_an_answer_as_the_long_one_does(line: str, end: bytes) -> None:
+    raws: list[bytes | tuple[bytes, bytes]] = [(line.encode(), b"octets"), end]
+    if usual := _usual(raws):
+        longer = [(line.encode().replace(b" (UID", b" ( UID", 1), b"octets"), end]
+        assert _usual(longer) is None  # type: ignore[arg-type]
+        assert list(read_answers(longer)) == [usual]
+
+
+def expected(server: PlainImap, messages: int) -> tuple[Mailbox, list[MessageRef]]:
+    for n in range(1, messages + 1):
+        server.boxes["INBOX"].put(Mail(EX % (n, n)))
+    box = mailbox(server, patience=Patience())
+    refs = [MessageRef("home", "INBOX", 7, str(n)) for n in range(1, messages + 1)]
+    assert len(list(box.envelopes(refs))) == messages
+    box.expect(refs)
+    server.commands.clear()
+    return box, refs
+
+
+def test_small_messages_are_fetched_together_and_each_is_itself(server: PlainImap) -> None:
+    box, refs = expected(server, 60)
+    server.boxes["INBOX"].mails.pop(30)
+    for ref in refs:
+        if ref.uid == "30":
+            assert box.fetch(ref) is None
+        else:
+            assert octets_of(box, ref) == EX % (int(ref.uid), int(ref.uid))
+    assert sum("BODY.PEEK[]" in items for _, items in fetches(server)) == 4  # three for all, one for what has gone
+
+
+def test_what_changed_before_it_was_fetched_together_with_others_is_not_sealed(server: PlainImap) -> None:
+    box, refs = expected(server, 3)
+    server.boxes["INBOX"].mails[2] = Mail(FRIEND % (2, 2))
+    with pytest.raises(SourceError, match="not the message that was looked at"):
+        for ref in refs:
+            octets_of(box, ref)
+
+
+@pytest.mark.parametrize("how", ["lost", "refused"])
+def test_one_over_which_a_fetch_fails_holds_up_none_of_those_fetched_with_it(server: PlainImap, how: str) -> None:
+    box, refs = expected(server, 10)
+
+    def meddle(line: str, answer: bytes) -> Answers:
+        if re.match(r"UID FETCH (\S+,)?7[ ,].*BODY\.PEEK\[\]", line):
+            if how == "lost":
+                raise HangUpError
+            return [refused(answer, b"[SERVERBUG] oh")]
+        return [answer]
+
+    server.meddle = meddle
+    came = []
+    for ref in refs:
+        with suppress(SourceError):
+            came.append(octets_of(box, ref))
+    assert came == [EX % (n, n) for n in range(1, 11) if n != 7]
+
+
+def test_large_messages_are_not_fetched_together(server: PlainImap) -> None:
+    inbox = server.boxes["INBOX"]
+    for n in range(1, 4):
+        inbox.put(Mail((EX % (n, n)).ljust(OCTETS - 500, b"x")))
+    box, refs = mailbox(server, patience=Patience()), [MessageRef("home", "INBOX", 7, str(n)) for n in range(1, 4)]
+    assert len(list(box.envelopes(refs))) == 3
+    box.expect(refs)
+    server.commands.clear()
+    assert [len(octets_of(box, ref) or b"") for ref in refs] == [OCTETS - 500] * 3
+    assert all(len(uids) == 1 for uids, _ in fetches(server))
+
+
+@pytest.mark.parametrize("kind", ["dovecot", "without SPECIAL-USE"])
+def test_new_folders_and_the_trash_are_looked_through_and_what_the_owner_wrote_never(kind: str) -> None:
+    """By SPECIAL-USE or by their usual names."""
+    own = ("Sent", "Entwurf") if kind == "dovecot" else ("Sent Items", "Brouillons")
+    running = dovecot() if kind == "dovecot" else plain_imap((*PLAIN, "UIDPLUS"))
+    with running as server, looking(server, "folders" if kind == "dovecot" else server.user) as onlooker:
+        user = "folders" if kind == "dovecot" else server.user
+        box, sealer, ledger = mailbox(server, user, Patience()), MemorySealer(), MemoryLedger()
+        with suppress(AssertionError):  # some stand there already
+            for folder in (*own, "Trash", "Junk"):
+                onlooker.create(folder)
+        for number, folder in enumerate((*own, "Trash", "Junk")):
+            onlooker.put(EX % (number, number), folder)
+        assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+        onlooker.create("Later")
+        onlooker.put(EX % (9, 9), "Later")
+        assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+        left = sorted(folder for folder, _, _ in onlooker.everything())
+        assert left == sorted(own)
+        assert {octets for _, octets, _ in sealer.records.values()} == {EX % (n, n) for n in (2, 3, 9)}
+        box.close()
