@@ -94,14 +94,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[PlainImap]:
 
 
 class Owner:
-    """A mailbox, and how far it was looked through."""
+    """A mailbox, and how far it was looked through: at first, whatever it holds is new."""
 
     def __init__(self, server: PlainImap, port: int = 0, **patience: float) -> None:
         self.mailbox = Mailbox(
             "home", host=server.host, port=port or server.port, user=server.user, security="none",
             password=lambda: server.password, patience=Patience(**patience),
         )  # fmt: skip
-        self.cursors: dict[str, Cursor] = {}
+        self.cursors = {name: Cursor(name, box.uidvalidity, 1, RULES) for name, box in server.boxes.items()}
 
     def look(self) -> list[Envelope]:
         items = list(self.mailbox.scan(self.cursors, RULES))
