@@ -100,7 +100,7 @@ def test_a_death_at_any_step_loses_nothing_that_was_acknowledged(
     (memory / "whole").mkdir()
     steps = calls(archive_fixture.copy(memory / "whole"), groups)
     assert steps > 40
-    for at in range(1, steps + 1):
+    for at in range(1, steps + 1, 4 if after else 1):  # behind one step is before the next
         place = memory / str(at)
         place.mkdir()
         made = archive_fixture.copy(place)
