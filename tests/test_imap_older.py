@@ -1,7 +1,7 @@
 """A backlog at a server: screened by author fields, several commands ahead, and taken up again where it was left."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
@@ -11,14 +11,18 @@ from hypothesis import strategies as st
 from nocontactd import headers, shipped
 from nocontactd.errors import SourceError
 from nocontactd.model import Cursor, MessageRef, Stretch
+from nocontactd.poll import poll
 from nocontactd.sources.imap import Mailbox, older
 from nocontactd.sources.imap.fetch_answers import _usual, read_answers
 from nocontactd.sources.imap.screen import Screen
 from nocontactd.sources.imap.together import OCTETS
 from nocontactd.sources.imap.wire import Patience
 from tests.invitations import INVITATIONS
-from tests.peers.plain_imap import HangUpError, Mail, PlainImap, plain_imap
-from tests.recognition import blocked
+from tests.memory_archive import MemoryLedger, MemorySealer
+from tests.peers.dovecot import dovecot
+from tests.peers.onlooker import looking
+from tests.peers.plain_imap import PLAIN, Box, HangUpError, Mail, PlainImap, plain_imap
+from tests.recognition import THEN, blocked
 from tests.test_imap import EX, FRIEND, Answers, fetches, mailbox, octets_of, refused
 
 RULES = blocked("ex@abuser.example", "@firm.example", "Alex Example")
@@ -223,24 +227,38 @@ def test_large_messages_are_not_fetched_together(server: PlainImap) -> None:
     assert all(len(uids) == 1 for uids, _ in fetches(server))
 
 
-@pytest.mark.parametrize("kind", ["dovecot", "without SPECIAL-USE"])
-def test_new_folders_and_the_trash_are_looked_through_and_what_the_owner_wrote_never(kind: str) -> None:
-    """By SPECIAL-USE or by their usual names."""
-    own = ("Sent", "Entwurf") if kind == "dovecot" else ("Sent Items", "Brouillons")
-    running = dovecot() if kind == "dovecot" else plain_imap((*PLAIN, "UIDPLUS"))
-    with running as server, looking(server, "folders" if kind == "dovecot" else server.user) as onlooker:
-        user = "folders" if kind == "dovecot" else server.user
-        box, sealer, ledger = mailbox(server, user, Patience()), MemorySealer(), MemoryLedger()
-        with suppress(AssertionError):  # some stand there already
-            for folder in (*own, "Trash", "Junk"):
+def taken_out(box: Mailbox, put: Callable[[bytes, str], object], own: Sequence[str]) -> set[bytes]:
+    """What is sealed of a message in each of these folders, in Trash and Junk, and in a folder made later."""
+    sealer, ledger = MemorySealer(), MemoryLedger()
+    for number, folder in enumerate((*own, "Trash", "Junk")):
+        put(EX % (number, number), folder)
+    assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+    put(EX % (9, 9), "Later")
+    assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+    box.close()
+    return {octets for _, octets, _ in sealer.records.values()}
+
+
+def test_new_folders_and_the_trash_are_looked_through_and_sent_and_drafts_are_not_by_special_use() -> None:
+    with dovecot() as server, looking(server, "folders") as onlooker:
+
+        def put(octets: bytes, folder: str) -> None:
+            with suppress(AssertionError):  # it stands there already
                 onlooker.create(folder)
-        for number, folder in enumerate((*own, "Trash", "Junk")):
-            onlooker.put(EX % (number, number), folder)
-        assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
-        onlooker.create("Later")
-        onlooker.put(EX % (9, 9), "Later")
-        assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
-        left = sorted(folder for folder, _, _ in onlooker.everything())
-        assert left == sorted(own)
-        assert {octets for _, octets, _ in sealer.records.values()} == {EX % (n, n) for n in (2, 3, 9)}
-        box.close()
+            onlooker.put(octets, folder)
+
+        box = mailbox(server, "folders", Patience())
+        assert taken_out(box, put, ("Sent", "Entwurf")) == {EX % (n, n) for n in (2, 3, 9)}
+        assert sorted(folder for folder, _, _ in onlooker.everything()) == ["Entwurf", "Sent"]
+
+
+def test_new_folders_and_the_trash_are_looked_through_and_sent_and_drafts_are_not_by_their_usual_names() -> None:
+    with plain_imap((*PLAIN, "UIDPLUS")) as server:
+        boxes = server.boxes
+
+        def put(octets: bytes, folder: str) -> None:
+            boxes.setdefault(folder, Box(100 + len(boxes))).put(Mail(octets))
+
+        box = mailbox(server, patience=Patience())
+        assert taken_out(box, put, ("Sent Items", "Brouillons")) == {EX % (n, n) for n in (2, 3, 9)}
+        assert {name for name, found in boxes.items() if found.mails} == {"Sent Items", "Brouillons"}
