@@ -25,7 +25,6 @@ def look_at(
     items = list(source.scan(cursors, rules))
     envelopes = [item for item in items if isinstance(item, Envelope)]
     looks: list[Look] = []
-    older: list[Envelope] = []
     away = False
     for look in (item for item in items if isinstance(item, Look)):
         known = cursors.get(look.folder)
@@ -36,12 +35,9 @@ def look_at(
         cursor = Cursor(look.folder, look.uidvalidity, look.next_uid, rules, (same or look).next_uid)
         try:
             for stretch in source.older(cursor, concerns) if not away else ():
-                older += stretch.envelopes
+                envelopes += stretch.envelopes
         except SourceError as error:
             away = isinstance(error, UnreachableError)
             looks[-1] = replace(look, problem=error.message.rpartition("looked through: ")[2])
-    if older and not away:  # judged once more as they stand now, before any is fetched
-        older = list(source.envelopes([each.ref for each in older]))
-    envelopes += older
     order = {look.folder: number for number, look in enumerate(looks)}
     return sorted(envelopes, key=lambda each: (order[each.ref.folder], int(each.ref.uid))), looks

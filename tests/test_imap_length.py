@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import pytest
 
 from nocontactd.errors import SourceError
+from nocontactd.model import Envelope
 from nocontactd.sources.imap import Mailbox
 from nocontactd.sources.imap.length import PIECE, Length, true_length
 from nocontactd.sources.imap.wire import Patience
@@ -56,9 +57,14 @@ def estimating(estimate: Callable[[int], int]) -> Callable[[str, bytes], list[by
     return on("UID FETCH", change)
 
 
+def looked_at(box: Mailbox) -> list[Envelope]:
+    """As a pass looks at what is older before it takes it out."""
+    return list(box.envelopes([envelope.ref for envelope in look(box)[0]]))
+
+
 def sealed(box: Mailbox) -> tuple[bytes, int, dict[str, str]]:
     """What would be sealed, as how long, and what would be kept of the transport."""
-    ((envelope,), _) = look(box)
+    (envelope,) = looked_at(box)
     original = box.fetch(envelope.ref)
     assert original
     (part,) = original.parts
@@ -102,7 +108,7 @@ def test_octets_that_change_between_the_two_readings_are_never_sealed(server: Pl
     inbox.put(Mail(LETTERS["large parts"]))
     box = mailbox(server)
     server.meddle = estimating(lambda size: 2 * size)
-    ((envelope,), _) = look(box)
+    (envelope,) = looked_at(box)
     original = box.fetch(envelope.ref)
     assert original
     inbox.mails[1].octets = LETTERS["large parts"].replace(b"xxxxx" + END, b"yyyyy" + END)
@@ -116,7 +122,7 @@ def test_an_invented_message_is_not_taken_for_one_of_an_estimated_size(server: P
     inbox.put(Mail(LETTERS["text"]))
     box = mailbox(server)
     server.meddle = estimating(lambda _size: 4096)
-    ((envelope,), _) = look(box)
+    (envelope,) = looked_at(box)
     inbox.mails[1].octets = b"From: ex@abuser.example\r\nSubject: message unavailable\r\n%s\r\nGone.\r\n" % message_id
     with pytest.raises(SourceError, match="not the message that was looked at"):
         box.fetch(envelope.ref)
@@ -171,7 +177,7 @@ def test_real_servers_say_where_a_message_ends(peer: str, kind: str, request: py
             onlooker.put_exactly(letter)
         box = mailbox(server, user, patience=Patience())
         assert sealed(box)[0] == letter
-        ((envelope,), _) = look(box)
+        (envelope,) = looked_at(box)
         session, first, uid = box._connected(), letter[:PIECE], int(envelope.ref.uid)
         session.examine("INBOX")
         assert true_length(session, uid, first, len(letter)) == Length(len(letter))

@@ -54,7 +54,7 @@ class Owner:
 
     def look_at_the_inbox(self) -> Report:
         """As it does after a sign."""
-        return poll(Inbox(self.mailbox), self.sealer, self.ledger, rules(), lambda: NOW)
+        return poll(Inbox(self.mailbox), self.sealer, self.ledger, rules(), lambda: NOW, only_new=True)
 
 
 @pytest.fixture
@@ -116,11 +116,13 @@ def test_from_a_sign_to_the_removal_it_takes_four_round_trips(owner: Owner) -> N
 
 def test_the_look_after_a_sign_opens_the_inbox_alone_and_leaves_sweeps_to_the_whole_look(owner: Owner) -> None:
     owner.put(EX % (1, 1))
+    owner.put(b"From: another@abuser.example\r\n\r\nHi.\r\n")
     assert owner.look_at_the_inbox().looks == (), "nothing was seen of this mailbox yet"
     owner.look()
     owner.put(EX % (2, 2), "Junk")
     owner.put(EX % (3, 3))
     assert [look.folder for look in owner.look_at_the_inbox().looks] == ["INBOX"]
     others = policy((Rule(Kind.ADDRESS, "another@abuser.example"),), None, Disposition.PASS, 1000)
-    assert poll(Inbox(owner.mailbox), owner.sealer, owner.ledger, others, lambda: NOW).looks == ()
+    assert poll(Inbox(owner.mailbox), owner.sealer, owner.ledger, others, lambda: NOW, only_new=True).matches == 0
+    assert owner.client.select("INBOX", readonly=True) == ("OK", [b"1"])
     assert owner.look().matches == 1

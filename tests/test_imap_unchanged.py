@@ -141,8 +141,11 @@ def test_only_the_folder_in_which_something_came_is_opened(server: PlainImap) ->
 def test_a_folder_numbered_anew_is_opened_though_all_other_numbers_are_the_same(server: PlainImap) -> None:
     owner = Owner(server)
     owner.look()
+    opened(server)
     server.boxes["Family"].uidvalidity = 21
-    assert [found.ref.uidvalidity for found in owner.look()] == [21]
+    owner.look()
+    assert "Family" in opened(server)
+    assert owner.cursors["Family"].uidvalidity == 21
 
 
 def test_where_no_next_uid_is_given_every_folder_is_opened_at_each_look(server: PlainImap) -> None:
@@ -240,7 +243,8 @@ def choking(server: PlainImap) -> Iterator[int]:
 def test_a_server_that_does_not_bear_several_commands_at_once_is_asked_one_by_one(server: PlainImap) -> None:
     with choking(server) as port:
         owner = Owner(server, port)
-        assert len(owner.look()) == 1
+        owner.cursors.clear()
+        owner.look()
         list(owner.mailbox.scan(owner.cursors, RULES))  # in which it is found out
         server.boxes["Family"].put(Mail(EX % 2))
         connections = server.connections

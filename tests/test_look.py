@@ -123,6 +123,7 @@ def test_after_a_sign_the_inbox_goes_first_and_counts_in_the_same_look(place: Pl
             yield from ()
 
     inbox = Inbox("home", ("INBOX",))
+    place.ledger.advance("home", [Cursor("INBOX", 1000, 1, "")])
     inbox.put(b"From: ex@abuser.example\r\n\r\nhi\r\n")
     listed = policy((Rule(Kind.ADDRESS, "ex@abuser.example"),), None, Disposition.PASS, 10)
     parts = replace(place.parts, archive=Sealing(place.archive), policy=listed)  # type: ignore[arg-type]

@@ -252,16 +252,18 @@ class Session:
         with self._asking():
             try:
                 while True:
-                    while len(asked) < ahead and (part := next(coming, None)):
+                    while len(asked) < (ahead if self.flies else 1) and (part := next(coming, None)):
                         asked.append((wire._new_tag(), part))
                         wire.send(b"%b UID FETCH %b %b\r\n" % (asked[-1][0], _set(part).encode(), items.encode()))
                     if not asked:
                         return
+                    self.lost_in_flight = len(asked) > 1
                     wanted = {uid for _, part in asked for uid in part}
                     kind, words, said = fetched(wire, asked[0][0])
                     if kind != "NO" or b"[EXPUNGEISSUED]" not in words[0].upper():
                         _check(kind, words)
                     del wire.tagged_commands[asked.popleft()[0]]
+                    self.lost_in_flight = False
                     answers = read_answers(said, lenient=lenient, holding=holding)
                     yield [answer for answer in answers if answer.uid in wanted]
             finally:
