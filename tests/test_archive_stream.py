@@ -132,6 +132,7 @@ def test_chunks_put_in_another_order_do_not_open() -> None:
         str(HOLDER.to_public())[:-1] + ("q" if str(HOLDER.to_public())[-1] != "q" else "p"),
         "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z",  # the point 0: everybody has its secret
     ],
+    ids=("no key", "nothing", "an identity", "a checksum that is wrong", "the point 0"),
 )
 def test_what_is_no_key_of_anybodys_is_refused_before_anything_is_written(recipient: str) -> None:
     with pytest.raises(SealError, match="could not be made") as told:
