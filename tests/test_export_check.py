@@ -117,7 +117,7 @@ ALTERED: dict[str, tuple[Callable[[Path], Any], str]] = {
         "not the parts that its entry",
     ),
     "the commitment": (
-        lambda b: rewrite(b / PROOF, lambda p: p.update(leaf=p["leaf"][:-1] + "0")),
+        lambda b: rewrite(b / PROOF, lambda p: p.update(leaf=p["leaf"][:-1] + "10"[p["leaf"][-1] == "1"])),
         "not the parts that its entry",
     ),
     "the hash of the sealed file": (

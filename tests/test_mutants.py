@@ -118,7 +118,9 @@ def test_it_is_the_copy_that_is_tested(copy: Path) -> None:
     assert done.stdout.split() == [str(copy / package / "__init__.py") for package in ("nocontactd", "tests")]
 
 
+@pytest.mark.soak
 def test_without_a_mutant_all_these_tests_pass(copy: Path) -> None:
+    """In the copy, that is: where the project stands, each run shows it."""
     done = outcome(copy, *sorted({test for mutant in MUTANTS for test in mutant.tests}))
     assert done.returncode == 0, done.stdout + done.stderr
 

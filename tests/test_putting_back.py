@@ -190,6 +190,23 @@ def test_a_server_that_can_do_neither_leaves_it_and_the_look_says_so() -> None:
             assert house.everything() == before
 
 
+def test_where_nothing_may_be_marked_as_deleted_it_is_copied_once() -> None:
+    with plain_imap((*PLAIN, "UIDPLUS")) as server, house_on(server, server.user) as house:
+        house.filed(FRIEND % (1, 1))
+
+        def forbid(line: str, answer: bytes) -> list[bytes]:
+            if "\\Deleted" not in line:
+                return [answer]
+            for mail in server.boxes["nocontact"].mails.values():
+                mail.flags.discard("\\Deleted")
+            return [answer.replace(b" OK ", b" NO ")]
+
+        server.meddle = forbid
+        for _ in range(3):
+            house.look()
+        assert len(server.boxes["INBOX"].mails) == len(server.boxes["nocontact"].mails) == 1
+
+
 def test_nothing_is_expunged_but_by_its_uid() -> None:
     with plain_imap((*PLAIN, "UIDPLUS")) as server, house_on(server, server.user) as house:
         house.filed(FRIEND % (1, 1))

@@ -112,7 +112,7 @@ class PlainImap:
 
     def bury(self) -> None:
         """Everybody connected has died: act on what they have sent, then forget them."""
-        for connection, talk in zip(self._open, self._talks, strict=True):
+        for connection, talk in zip(self._open, self._talks, strict=False):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)  # what has arrived can still be read
             talk.join(5)
@@ -134,8 +134,8 @@ class PlainImap:
             self.connections += 1
             self._open.append(connection)
             talk = threading.Thread(target=_Talk(self, connection).run, daemon=True)
-            self._talks.append(talk)
             talk.start()
+            self._talks.append(talk)
 
 
 @contextmanager
