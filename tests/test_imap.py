@@ -646,6 +646,26 @@ def test_ok_to_a_removal_that_did_nothing_is_noticed(capabilities: tuple[str, ..
         assert "kept what it was asked to remove" in str(removal.problems[0])
 
 
+def test_what_was_expunged_before_it_was_marked_is_expunged_once_more() -> None:
+    """As Dovecot may do with commands that come together."""
+    with plain_imap((*PLAIN, "UIDPLUS")) as server:
+        uids = [server.boxes["INBOX"].put(Mail(EX % (n, n))) for n in range(3)]
+        stores: list[str] = []
+
+        def late(line: str, answer: bytes) -> list[bytes]:
+            if line.startswith("UID STORE") and not stores:
+                stores.append(line)
+                for uid in uids[1:]:
+                    server.boxes["INBOX"].mails[uid].flags.discard("\\Deleted")
+            return [answer]
+
+        server.meddle = late
+        box = mailbox(server)
+        removal = box.remove(receipts(refs(box)))
+        assert (len(removal.gone), removal.problems) == (3, ())
+        assert [line.split()[2] for line in server.commands if line.startswith("UID EXPUNGE")] == ["1,2,3", "2,3"]
+
+
 def test_a_folder_that_has_gone_has_taken_its_messages_along(server: PlainImap) -> None:
     server.boxes["Old"] = Box(30)
     server.boxes["Old"].put(Mail(EX % (1, 1)))

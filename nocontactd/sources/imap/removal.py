@@ -31,19 +31,28 @@ def take_out(session: Session, folder: str, uids: Sequence[int], trash: str | No
     """Remove these from the folder, which is open for removing, and ask again. SourceErrors of the session."""
     moved: dict[int, tuple[int, int]] = {}
     problem = ""
+    singly = False
     if trash not in (None, folder) and goes_through_trash(session.capabilities):
         for part in chunks(uids):
             moved |= session.move(part, str(trash))
     elif "UIDPLUS" in session.capabilities:
-        for part in chunks(uids):
-            session.remove(part)
+        singly = True
+        _expunge(session, uids)
     else:
         problem = _expunge_if_alone(session, uids)
     left = session.standing(uids)
+    if left and singly:  # the server may have come to the expunging before the marks: see Session.remove
+        _expunge(session, sorted(left))
+        left = session.standing(left)
     if left and not problem:
         problem = "the server kept what it was asked to remove"
     gone = frozenset(uids) - left
     return Taken(gone - moved.keys(), {uid: place for uid, place in moved.items() if uid in gone}, problem)
+
+
+def _expunge(session: Session, uids: Sequence[int]) -> None:
+    for part in chunks(uids):
+        session.remove(part)
 
 
 def _expunge_if_alone(session: Session, uids: Sequence[int]) -> str:

@@ -32,6 +32,8 @@ _STATUS = b"(UIDNEXT UIDVALIDITY MESSAGES)"
 _NEWS = b"(MessageNew MessageExpunge)"
 """The one is not to be had without the other (RFC 5465, 5)."""
 
+FEW = 10
+"""Messages that are marked and expunged in one flight."""
 AHEAD = 2
 """Commands whose answers are on their way at a time; together they fit into what one may come to (wire.py)."""
 
@@ -311,13 +313,17 @@ class Session:
         """Mark these and expunge these alone (RFC 4315), in one flight: each is taken in its order (RFC 9051, 5.5).
 
         From a server that does not, nobody loses anything: an EXPUNGE before its STORE removes nothing.
-        What came of it is to be asked afterwards, in a flight of its own: to a SEARCH in this one
-        Dovecot answers as if nothing had been expunged yet.
+        Dovecot may do so where the STORE takes long; so many messages are marked in a flight of their own.
+        What came of it is to be asked afterwards: to a SEARCH in the same flight Dovecot answers as if
+        nothing had been expunged yet.
         """
         these = _set(uids).encode("ascii")
+        store, expunge = b"UID STORE %b +FLAGS.SILENT (\\Deleted)" % these, b"UID EXPUNGE %b" % these
+        flights = [(store, expunge)] if len(uids) <= FEW else [(store,), (expunge,)]
         with self._asking():
-            for outcome in self._flight(b"UID STORE %b +FLAGS.SILENT (\\Deleted)" % these, b"UID EXPUNGE %b" % these):
-                _check(*outcome)
+            for flight in flights:
+                for outcome in self._flight(*flight):
+                    _check(*outcome)
 
     def expunge_all_marked(self) -> None:
         """Remove whatever is marked \\Deleted in the open folder, whoever marked it."""
