@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nocontactd import headers, shipped
@@ -121,14 +121,17 @@ def test_a_folder_that_was_numbered_anew_is_not_looked_through_by_old_uids(serve
 
 
 NAMES = ["From", "Sender", "Reply-To", "Return-Path", "Subject", "Message-ID", "X-Original-From", "Content-Type", "<x"]
+SERVICE = "x@" + min(host for host in CATALOGUE.senders if "@" not in host)
 VALUES = [
     *("nadia@friends.example", "Nadia <nadia@friends.example>", "ex@abuser.example", '"ex"@abuser.example'),
     *("<ex@abuser.example>", "<ex@abuser.example>:x", "a@x.example,\r\n ex@abuser.example", "x@sub.firm.example"),
-    *("Alex Example <n@x.example>", "x@" + min(host for host in CATALOGUE.senders if "@" not in host)),
+    *("Alex Example <n@x.example>", SERVICE),
     *("=?utf-8?q?ex=40abuser.example?=", "", "(", '"', "a\r\n\tb"),
 ]
 
 
+@example([[("From", SERVICE)]])
+@example([[("From", "ex@abuser.example")]])
 @settings(max_examples=120, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=5), max_size=6))
 def test_what_the_screen_lets_by_concerns_nobody(messages: list[list[tuple[str, str]]]) -> None:
