@@ -46,6 +46,12 @@ class SealError(NocontactError):
     exit_code = 73
 
 
+class UnsoundError(SealError):
+    """The archive is damaged, so that nothing can be sealed to it."""
+
+    exit_code = 65
+
+
 class SourceError(NocontactError):
     """A source did not do what it was asked; nothing is lost and the next pass tries again."""
 
@@ -72,11 +78,11 @@ class DamagedError(NocontactError):
     exit_code = 65
 
 
-_WORST_FIRST = (73, 77, 75)
+_WORST_FIRST = (73, 65, 77, 75)
 
 
 def exit_code(problems: Iterable[Exception]) -> int:
-    """The one exit code for several problems at once: 73 before 77 before 75 before 1."""
+    """The one exit code for several problems at once: 73 before 65 before 77 before 75 before 1."""
     codes = {p.exit_code if isinstance(p, NocontactError) else 1 for p in problems}
     if not codes:
         return 0

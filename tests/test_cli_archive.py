@@ -171,6 +171,18 @@ def test_originals_are_never_overwritten(home: Path, tmp_path: Path, written: tu
     assert letter.read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("option", ["--originals", "--marks"])
+def test_where_nothing_can_be_written_the_archive_is_not_even_opened(home: Path, option: str) -> None:
+    log = home / "archive" / "log" / "leaves"
+    before = log.read_bytes()
+    done = review(home, f"{option} pw/there")
+    assert done.code not in (0, 65)
+    assert "pw" in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
+    assert log.read_bytes() == before
+
+
 def test_a_damaged_record_is_named_and_the_others_are_shown(copy: Path) -> None:
     [first, *_] = sorted((copy / "archive" / "mail").rglob("*.age"), key=lambda path: path.name)
     octets = bytearray(first.read_bytes())
@@ -245,6 +257,21 @@ def test_where_the_log_cannot_be_written_it_opens_with_a_warning(copy: Path) -> 
     assert done.code == 0
     assert len(lines(done)) == 2
     assert "could not be entered in the log" in done.err
+
+
+def test_where_the_log_is_damaged_it_opens_and_the_exit_code_says_so(copy: Path) -> None:
+    shutil.rmtree(copy / "archive" / "log")
+    done = review(copy, "--json")
+    assert done.code == 65
+    assert len(lines(done)) == 2
+    assert "could not be entered in the log" in done.err
+
+
+def test_a_rehearsal_on_a_damaged_log_is_about_damage_not_about_writing(copy: Path) -> None:
+    shutil.rmtree(copy / "archive" / "log")
+    done = run(f"nocontact --config c.yaml keys rehearse {BOTH}", copy)
+    assert done.code == 65
+    assert "back from a backup" in done.err
 
 
 def test_the_witness_stands_in_for_the_therapist(home: Path) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nocontactd.archive.format import Hash
-from nocontactd.errors import DamagedError, SealError
+from nocontactd.errors import DamagedError, SealError, UnsoundError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -142,9 +142,9 @@ def refusals(place: Path, what: str = "archive") -> Iterator[None]:
 
 @contextmanager
 def sealing(archive: Path) -> Iterator[None]:
-    """Whatever keeps the archive from sealing is a SealError: ports.Sealer knows no other."""
+    """Whatever keeps the archive from sealing is a SealError, as ports.Sealer says; damage is an UnsoundError."""
     try:
         with refusals(archive):
             yield
     except DamagedError as problem:
-        raise SealError(problem.message, problem.hint) from None
+        raise UnsoundError(problem.message, problem.hint) from None

@@ -90,18 +90,18 @@ def run(args: Namespace) -> int:
         reason = unusable(problem).message.removesuffix("; nothing was done")
         raise NocontactError(f"{reason}; {args.to} is not finished: do not use it") from None
     code = max([code, *map(complain, problems)])
-    done.enter(
+    entered = done.enter(
         ("for", "export"),
         ("sums", digest(args.to / SUMS)),
         ("records", " ".join(row.record for row in rows)),
     )
     say(f"{args.to}: the evidence is there; check it: python3 -I {args.to / 'check.py'}")
-    return code
+    return max(code, entered)
 
 
 def _chosen(done: Opening, choice: Choice) -> tuple[list[Row], int]:
     """The messages that are wanted, each once, and an exit code: 65 where one that may be wanted cannot be read."""
-    codes = [0]
+    codes = [done.code]
     found: set[str] = set()
 
     def wanted(bar: Bar) -> Iterator[Row]:

@@ -7,7 +7,7 @@ import resource
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from nocontactd.assemble import LOG_KEY
 from nocontactd.cli import passphrases, released, situation, unusable
 from nocontactd.cli.passphrases import Passphrases
 from nocontactd.cli.progress import Bar
-from nocontactd.errors import CredentialError, NocontactError
+from nocontactd.errors import CredentialError, DamagedError, NocontactError, UnsoundError
 from nocontactd.in_force import InForce
 from nocontactd.review.listing import Listing
 from nocontactd.review.visible import visible
@@ -37,6 +37,8 @@ class Opening:
     days: tuple[str, ...]
     by: str
     """Who they are, in words: no name."""
+    code: int = 0
+    """65 where the opening could not be logged for damage."""
 
     @property
     def archive(self) -> Path:
@@ -46,8 +48,11 @@ class Opening:
     def listing(self) -> Listing:
         return Listing(self.opener, self.archive, situation.now, _index_unwritten)
 
-    def enter(self, *facts: tuple[str, str]) -> None:
-        """Every opening is in the log; but evidence on a read-only disk must open all the same."""
+    def enter(self, *facts: tuple[str, str]) -> int:
+        """Every opening is in the log; but evidence on a read-only disk must open all the same.
+
+        An exit code: 65 where the log is damaged.
+        """
         try:
             archive = Archive(self.archive, self.rules.state / LOG_KEY, situation.now)
             try:
@@ -57,6 +62,8 @@ class Opening:
         except (NocontactError, OSError) as problem:
             reason = problem.message if isinstance(problem, NocontactError) else unusable(problem).message
             say(f"warning: this opening could not be entered in the log ({reason}); going on without")
+            return UnsoundError.exit_code if isinstance(problem, UnsoundError | DamagedError) else 0
+        return 0
 
 
 def describe(parser: ArgumentParser) -> None:
@@ -78,8 +85,8 @@ def opened(args: Namespace, purpose: str) -> Opening:
     chosen = tuple(day for day in opener.days() if args.days[0] <= day <= args.days[1])
     done = Opening(rules, opener, chosen, by)
     say("this opening is being entered in the archive's log")
-    done.enter(("days", f"{chosen[0]}..{chosen[-1]}" if chosen else "none"), ("for", purpose))
-    return done
+    code = done.enter(("days", f"{chosen[0]}..{chosen[-1]}" if chosen else "none"), ("for", purpose))
+    return replace(done, code=code)
 
 
 def bar(*, quiet: bool = False) -> Bar:

@@ -64,11 +64,12 @@ def describe(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
+    originals = Folder(args.originals) if args.originals else None  # what cannot be written to is no reason to open
+    if args.marks:
+        _mark(args.marks)
     done = opening.opened(args, "review")
-    originals = None
-    if args.originals:
+    if originals:
         say(f"the originals are being written to {args.originals}, readable for whoever can read that folder")
-        originals = Folder(args.originals)
     screen = sys.stdin.isatty() and sys.stdout.isatty() and not args.json
     show = _Show(done.opener, screen, args.marks, signatures=args.signatures) if not args.json else None
     return _list(done, originals, show)
@@ -76,7 +77,7 @@ def run(args: Namespace) -> int:
 
 def _list(done: Opening, originals: Folder | None, show: "_Show | None") -> int:
     """Every message of these days, as JSON where nothing else shows it."""
-    code, empty = 0, True
+    code, empty = done.code, True
     notes: list[Row] = []
     with opening.bar(quiet=sys.stdout.isatty()) as bar:
         for item in folded(done.listing.rows(done.days, bar)):
@@ -136,6 +137,7 @@ class _Show:
                 print("\n".join(self._words(row)))
             elif answer == "m" and self._marks:
                 _mark(self._marks, row.record)
+                print(visible(f"marked in {self._marks}"))
             else:
                 print()
                 return True
@@ -167,12 +169,11 @@ def _key(prompt: str) -> str | None:
         return None
 
 
-def _mark(file: Path, record: str) -> None:
-    """Add a record's name to the file, which is for its owner alone."""
+def _mark(file: Path, *records: str) -> None:
+    """Add names of records to the file, which is for its owner alone."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "w") as stream:
-        stream.write(f"{record}\n")
-    print(visible(f"marked in {file}"))
+        stream.writelines(f"{record}\n" for record in records)
 
 
 def _head(row: Row) -> Iterator[str]:
