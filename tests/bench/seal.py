@@ -1,9 +1,10 @@
 """Sealing a message whole (write, flush, read back, leaf) against the `age` program making a file of it.
 
-`age` makes a file of a file and promises nothing of the disk. So it is compared three times, like with like in the
-first and the last: with the writer of age files alone (archive/encrypt.py), which makes the same file of the same file;
-with a message sealed whole; and with that again where `age` is followed by `sync` and `sha256sum`, as a script would
-have to that promises as much. Rounds alternate; each column has the least and the median, "times" the ratio of both.
+`age` makes a file and promises nothing of the disk. So it is compared three times, like with like in the first and
+the last: with the writer of age files alone (archive/encrypt.py), which makes the same file and nothing else; with a
+message sealed whole; and with that again where `age` is followed by `sync` and `sha256sum`, as a script would have to
+that promises as much. A message is in memory, where it came from a server; `age` is given it as a file in the page
+cache. Rounds alternate; each column has the least and the median, "times" the ratio of both.
 
 "disk alone": the same octets written, flushed and read back with the same calls, and nothing else done. "hashing
 alone": SHA-256 of the message, of its file, and of the file once more from the disk, on two processors. Neither can be
@@ -59,14 +60,15 @@ def seal(archive: Archive, pieces: list[bytes], count: int) -> None:
         assert len(batch.commit()) == count
 
 
-def age_file(plain: Path, recipient: str, target: Path) -> None:
-    """What the `age` program does, and no more."""
-    with plain.open("rb", 0) as source, target.open("wb", 0) as file:
+def age_file(pieces: list[bytes], recipient: str, target: Path) -> None:
+    """What the `age` program makes, and no more."""
+    target.unlink(missing_ok=True)  # a record is a new file
+    with target.open("xb", 0) as file:
 
         def write(octets: bytes) -> None:
             file.write(octets)
 
-        encrypt(iter(partial(source.read, PIECE), b""), write, recipient, os.urandom)
+        encrypt(iter(pieces), write, recipient, os.urandom)
 
 
 class Bare:
@@ -137,7 +139,7 @@ def measure(folder: Path) -> None:
             partial(seal, archive, pieces, count),
             partial(subprocess.run, age, check=True),
             partial(subprocess.run, promise, check=True),
-            partial(age_file, plain, recipient, folder / "made"),
+            partial(age_file, pieces, recipient, folder / "made"),
             partial(bare, length, count),
             partial(hashing, length, count),
         )
