@@ -52,9 +52,13 @@ class Rules:
 
     def resembled(self, address: str, key: str) -> str | None:
         """The entry for whose address another one can be taken, if there is one; `key` is its comparable form."""
-        if _shown_host(key.rpartition("@")[2]) not in self.shown_hosts:
+        if not self.lists_at(key.rpartition("@")[2]):
             return None
         return self.skeletons.get(skeleton_of(address, key)) or self._disguised(key)
+
+    def lists_at(self, host: str) -> bool:
+        """Whether an address at this domain (comparable form) may be a listed one, or be taken for one."""
+        return _shown_host(host) in self.shown_hosts
 
     def _disguised(self, key: str) -> str | None:
         """By one edit in the mailbox."""

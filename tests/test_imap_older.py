@@ -5,16 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nocontactd import headers, shipped
 from nocontactd.errors import SourceError
 from nocontactd.model import Cursor, MessageRef, Stretch
 from nocontactd.poll import poll
 from nocontactd.sources.imap import Mailbox, older
 from nocontactd.sources.imap.fetch_answers import _usual, read_answers
-from nocontactd.sources.imap.screen import Screen
 from nocontactd.sources.imap.together import OCTETS
 from nocontactd.sources.imap.wire import Patience
 from tests.invitations import INVITATIONS
@@ -26,7 +24,6 @@ from tests.recognition import THEN, blocked
 from tests.test_imap import EX, FRIEND, Answers, fetches, mailbox, octets_of, refused
 
 RULES = blocked("ex@abuser.example", "@firm.example", "Alex Example")
-CATALOGUE = shipped.services()
 
 
 @pytest.fixture
@@ -118,31 +115,6 @@ def test_a_folder_that_was_numbered_anew_is_not_looked_through_by_old_uids(serve
     server.boxes["INBOX"].uidvalidity = 8
     box.close()
     assert list(box.envelopes([envelope.ref])) == []
-
-
-NAMES = ["From", "Sender", "Reply-To", "Return-Path", "Subject", "Message-ID", "X-Original-From", "Content-Type", "<x"]
-SERVICE = "x@" + min(host for host in CATALOGUE.senders if "@" not in host)
-VALUES = [
-    *("nadia@friends.example", "Nadia <nadia@friends.example>", "ex@abuser.example", '"ex"@abuser.example'),
-    *("<ex@abuser.example>", "<ex@abuser.example>:x", "a@x.example,\r\n ex@abuser.example", "x@sub.firm.example"),
-    *("Alex Example <n@x.example>", SERVICE),
-    *("=?utf-8?q?ex=40abuser.example?=", "", "(", '"', "a\r\n\tb"),
-]
-
-
-@example([[("From", SERVICE)]])
-@example([[("From", "ex@abuser.example")]])
-@settings(max_examples=120, deadline=None)
-@given(st.lists(st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=5), max_size=6))
-def test_what_the_screen_lets_by_concerns_nobody(messages: list[list[tuple[str, str]]]) -> None:
-    """One screen for all: what it has learnt from one message may not let another by."""
-    screen = Screen(RULES.concerns, CATALOGUE)
-    for fields in messages:
-        raw = "".join(f"{name}: {value}\r\n" for name, value in fields).encode() + b"\r\n"
-        if not screen.suspects(raw):
-            authors = headers.authors(raw)
-            assert not RULES.concerns(authors)
-            assert not CATALOGUE.sender(authors)
 
 
 LINES = st.builds(

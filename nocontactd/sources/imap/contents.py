@@ -66,7 +66,7 @@ class Contents:
         """Which of these messages of the open folder have a calendar part. SourceErrors of the session."""
         found: list[int] = []
         groups = self._groups(session, uids)
-        for answers in session.fetch_each(groups, "(UID BODYSTRUCTURE)", ahead=1, lenient=True, holding=_CALENDAR):
+        for answers in session.fetch_each(groups, "(UID BODYSTRUCTURE)", ahead=1, holding=_CALENDAR):
             for answer in answers:
                 parts = sections(answer.structure)
                 if answer.uid is not None and any(is_calendar(part.kind, part.name) for part in parts):

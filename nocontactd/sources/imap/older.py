@@ -6,10 +6,10 @@ is read as that of a new message is. All others are only counted.
 """
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from nocontactd.model import Author, Cursor, Stretch
-from nocontactd.reading import may_hold_calendar
+from nocontactd.model import Cursor, Stretch
+from nocontactd.ports import Concerns
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.look import envelopes_of
 from nocontactd.sources.imap.screen import SCREENED, Screen
@@ -20,7 +20,6 @@ BACKLOG = 2_000
 """Up to so many messages in a folder, each is read in full: of single fields a server may alter or miss some."""
 STRETCH = 5_000
 """Messages that are looked through before it is told how far: nothing of them but their UIDs is kept till then."""
-Concerns = Callable[[Sequence[Author]], bool]
 
 
 class Below:
@@ -74,12 +73,7 @@ def _suspects(
     suspects: set[int] = set()
     perhaps: set[int] = set()
     session.stay(where.folder, where.uidvalidity)
-    for answers in session.fetch_each(chunks(uids), SCREENED):
-        for answer in answers:
-            fields = answer.octets or b""
-            if screen.suspects(fields):
-                suspects.add(answer.uid or 0)
-            elif may_hold_calendar(fields):
-                perhaps.add(answer.uid or 0)
+    for messages in session.octets_each(chunks(uids), SCREENED):
+        screen.sift(messages, suspects, perhaps)
     suspects.update(contents.holding_calendars(session, sorted(perhaps - suspects)))
     return sorted(suspects)

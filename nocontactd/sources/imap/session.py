@@ -7,10 +7,10 @@ sent and received, so none of them is ever passed on or chained.
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import imapclient
 from imapclient.exceptions import IMAPClientError, IMAPClientReadOnlyError
@@ -21,8 +21,10 @@ from nocontactd.sources.imap import answers
 from nocontactd.sources.imap.answers import UIDS_END, Standing
 from nocontactd.sources.imap.fetch_answers import Answer, read_answers
 from nocontactd.sources.imap.folders import Folder
-from nocontactd.sources.imap.replies import fetched
+from nocontactd.sources.imap.replies import Replies
 from nocontactd.sources.imap.wire import fingerprint
+
+T = TypeVar("T")
 
 CHUNK = 500
 """UIDs in one command: 5,500 octets at most, and servers take lines of 8,000 (RFC 7162, 4)."""
@@ -235,39 +237,60 @@ class Session:
                 for outcome in self._flight(b"NOTIFY SET (SELECTED %b) (PERSONAL %b)" % (_NEWS, _NEWS)):
                     _check(*outcome)
 
+    def octets_each(self, parts: Iterable[Sequence[int]], items: str) -> Iterator[list[tuple[int, bytes]]]:
+        """UID and octets of all parts, in no order, where the items are the UID and one part of the message."""
+
+        def read(replies: Replies, wanted: Set[int]) -> list[tuple[int, bytes]]:
+            strictly = [(answer.uid or 0, answer.octets or b"") for answer in read_answers(replies.said)]
+            return [each for each in replies.alike + strictly if each[0] in wanted]
+
+        return self._each(parts, items, Replies.of_literals(self._client._imap), read, AHEAD)
+
     def fetch_each(
+        self, parts: Iterable[Sequence[int]], items: str, *, ahead: int, holding: re.Pattern[bytes]
+    ) -> Iterator[list[Answer]]:
+        """As a lenient `fetch` for all parts, in no order. `holding`: see read_answers; `ahead`: as for `_each`."""
+
+        def read(replies: Replies, wanted: Set[int]) -> list[Answer]:
+            answers = read_answers(replies.said, lenient=True, holding=holding)
+            return [answer for answer in answers if answer.uid in wanted]
+
+        return self._each(parts, items, Replies(self._client._imap), read, ahead)
+
+    def _each(
         self,
         parts: Iterable[Sequence[int]],
         items: str,
-        *,
-        ahead: int = AHEAD,
-        lenient: bool = False,
-        holding: re.Pattern[bytes] | None = None,
-    ) -> Iterator[list[Answer]]:
-        """As `fetch` for all parts, in no order: the server is at one of them while the answers to another are read.
+        replies: Replies,
+        read: Callable[[Replies, Set[int]], list[T]],
+        ahead: int,
+    ) -> Iterator[list[T]]:
+        """What is read of the answers for each part: the server is at one of them while those to another are read.
 
         Whose answer one is, is told by its UID: a server may carry out several commands at once (RFC 9051, 5.5).
-        `ahead`: commands that are on their way at a time. `holding`: see read_answers.
+        `ahead`: commands that are on their way at a time.
         """
         wire, coming = self._client._imap, iter(parts)
         asked: deque[tuple[bytes, Sequence[int]]] = deque()
+
+        def ask() -> None:
+            while len(asked) < (ahead if self.flies else 1) and (part := next(coming, None)):
+                asked.append((wire._new_tag(), part))
+                wire.send(b"%b UID FETCH %b %b\r\n" % (asked[-1][0], _set(part).encode(), items.encode()))
+
         with self._asking():
             try:
-                while True:
-                    while len(asked) < (ahead if self.flies else 1) and (part := next(coming, None)):
-                        asked.append((wire._new_tag(), part))
-                        wire.send(b"%b UID FETCH %b %b\r\n" % (asked[-1][0], _set(part).encode(), items.encode()))
-                    if not asked:
-                        return
+                ask()
+                while asked:
                     self.lost_in_flight = len(asked) > 1
                     wanted = {uid for _, part in asked for uid in part}
-                    kind, words, said = fetched(wire, asked[0][0])
+                    kind, words = replies.fetched(asked[0][0])
                     if kind != "NO" or b"[EXPUNGEISSUED]" not in words[0].upper():
                         _check(kind, words)
                     del wire.tagged_commands[asked.popleft()[0]]
                     self.lost_in_flight = False
-                    answers = read_answers(said, lenient=lenient, holding=holding)
-                    yield [answer for answer in answers if answer.uid in wanted]
+                    ask()
+                    yield read(replies, wanted)
             finally:
                 if asked:  # nobody is going to read what is still said
                     self.drop()
