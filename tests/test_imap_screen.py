@@ -105,7 +105,7 @@ ATOMS = st.text("abXYprvsSR019_+=-.", min_size=1, max_size=16)
 
 @settings(max_examples=300, deadline=None)
 @given(ATOMS, ATOMS | st.sampled_from(HOSTS) | st.sampled_from(HOSTS).map(str.upper))
-def test_nobody_but_its_one_address_stands_in_a_return_path_that_is_let_by_for_its_domain(local: str, host: str) -> None:
+def test_nobody_but_its_address_stands_in_a_return_path_that_is_let_by_for_its_domain(local: str, host: str) -> None:
     line = f"Return-Path: <{local}@{host}>\r\n".encode()
     assume(re.fullmatch(_RETURN_PATH, line))
     authors = headers.authors(b"%b\r\n" % line)

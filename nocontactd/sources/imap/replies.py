@@ -6,7 +6,8 @@ hundred thousand answers are a matter of a second or two. What is no FETCH answe
 Two readers take turns. The strict one reads an answer whatever its shape, line by line. From one
 that holds a UID and a literal and nothing else, the other learns how this server spells what stands
 between them, and takes all that are spelled just so out of a piece of what has come, in one go.
-Where that shape ends, for whatever reason, the strict one goes on from that very octet.
+Where that shape ends, for whatever reason, the strict one goes on from that very octet. And where only
+lines that hold a certain sign matter, all before the first of them are passed over likewise.
 """
 
 import re
@@ -23,57 +24,70 @@ _TAUGHT = re.compile(rb"\d{1,10} \(UID \d{1,9} (BODY\[[^\]{]*\](?:<0>)? )\{\d{1,
 
 
 @dataclass(slots=True)
-class Replies:
-    """The answers to FETCH commands on one wire, all of the same items."""
+class Reply:
+    """What was said to one command."""
 
-    wire: Any
     said: list[Raw] = field(default_factory=list)
-    """FETCH answers as imaplib hands them over, of the last command."""
+    """FETCH answers as imaplib hands them over."""
     alike: list[tuple[int, bytes]] = field(default_factory=list)
-    """UID and literal of the others that it had: those of the shape that was learnt."""
-    _spelling: bytes | None = None
-    """What stands between the two; None: that of no answer is to be learnt."""
+    """UID and literal of the others: those of the shape that was learnt."""
+    kind: str = ""
+    """How the command ended, and its words."""
+    words: bytes = b""
 
-    @classmethod
-    def of_literals(cls, wire: Any) -> "Replies":
-        """Of items that are a UID and a literal: most of them are told alike."""
-        return cls(wire, _spelling=b"")
 
-    def fetched(self, tag: bytes) -> tuple[str, list[bytes]]:
-        """How the command of this tag ended, and its words.
+class Replies:
+    """To FETCH commands on one wire, all of the same items."""
+
+    def __init__(self, wire: Any, *, literals: bool = False, holding: re.Pattern[bytes] | None = None) -> None:
+        """`literals`: the items are a UID and a literal, so that the shape of the answers is worth learning.
+
+        `holding`: answers that are a line without a match of it may be left out; no match holds a line end.
+        """
+        self._wire = wire
+        self._holding = holding
+        self._learns = literals
+        self._spelling = b""
+        """What stands between UID and literal, once it is known."""
+
+    def fetched(self, tag: bytes) -> Reply:
+        """What is said until the command of this tag has ended.
 
         OSError and imaplib's own errors: the connection ended, or what comes has no end.
         """
-        self.said, self.alike = [], []
+        reply = Reply()
         while True:
             if self._spelling:
-                self._take_alike()
-            line = _line(self.wire)
+                self._take_alike(reply)
+            elif self._holding:
+                self._pass_over(tag, self._holding)
+            line = _line(self._wire)
             if line.startswith(tag + b" "):
-                kind, _, words = line[len(tag) + 1 :].partition(b" ")
-                return kind.decode("ascii", "replace").upper(), [words]
-            self._take(line)
+                kind, _, reply.words = line[len(tag) + 1 :].partition(b" ")
+                reply.kind = kind.decode("ascii", "replace").upper()
+                return reply
+            self._take(line, reply)
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes, reply: Reply) -> None:
         """One answer, with all literals that are in it."""
-        begin = len(self.said)
+        begin = len(reply.said)
         answer = _FETCH.match(line)
         if answer:
             line = answer[1] + line[answer.end() :]
         while line.endswith(b"}\r\n") and (literal := _LITERAL.match(line, line.rindex(b"{"))):
-            octets = self.wire.read(int(literal[1]))
+            octets = self._wire.read(int(literal[1]))
             if answer:
-                self.said.append((line[:-2], octets))
-            line = _line(self.wire)
+                reply.said.append((line[:-2], octets))
+            line = _line(self._wire)
         if answer:
-            self.said.append(line.rstrip(b"\r\n"))
-            if self._spelling == b"":
-                self._spelling = _learnt(self.said[begin:])
+            reply.said.append(line.rstrip(b"\r\n"))
+            if self._learns and not self._spelling:
+                self._spelling = _learnt(reply.said[begin:])
 
-    def _take_alike(self) -> None:
+    def _take_alike(self, reply: Reply) -> None:
         """From what has come, as many as follow each other."""
-        octets = self.wire.piece()
-        at, spelling, alike = 0, self._spelling, self.alike
+        octets = self._wire.piece()
+        at, spelling, alike = 0, self._spelling, reply.alike
         while answer := _ALIKE.match(octets, at):
             uid, spelled, size = answer.groups()
             begin = answer.end()
@@ -83,7 +97,20 @@ class Replies:
             alike.append((int(uid), octets[begin:end]))
             at = end + 3
         if at < len(octets):
-            self.wire.put_back(octets[at:])
+            self._wire.put_back(octets[at:])
+
+    def _pass_over(self, tag: bytes, holding: re.Pattern[bytes]) -> None:
+        """Of what has come, the lines before the first one that holds a sign or a literal, or is the end."""
+        octets = self._wire.piece()
+        sign = holding.search(octets)
+        end = octets.rfind(b"\n", 0, sign.start() if sign else len(octets)) + 1
+        for other in (b"{", b"\n%b " % tag):
+            if (at := octets.find(other, 0, end)) >= 0:
+                end = octets.rfind(b"\n", 0, at + 1) + 1
+        if octets.startswith(tag):
+            end = 0
+        if end < len(octets):
+            self._wire.put_back(octets[end:])
 
 
 def _learnt(raws: Sequence[Raw]) -> bytes:

@@ -58,9 +58,12 @@ class Screen:
             if len(fields) < HEADER and (found := ordinary(fields)):
                 host, before, sender, after, last = found.groups()
                 if (
-                    sender in known and before in known and after in known and last in known
+                    sender in known
+                    and before in known
+                    and after in known
+                    and last in known
                     and (host in spared or self._spares(host))
-                ):  # fmt: skip
+                ):
                     if may_hold_calendar(fields):
                         perhaps.add(uid)
                     continue

@@ -116,6 +116,10 @@ class Wire(imaplib.IMAP4):
         self.sock.settimeout(self._patience.read)
         self.sock.sendall(data)
 
+    def go_on(self) -> None:
+        """What is still to be said has as long as a command; of several that were sent together, each has it."""
+        self._begin(self._patience.command)
+
     def _get_capabilities(self) -> None:
         """imaplib speaks to nobody who has IMAP4rev2 alone; what of it differs is seen to here and in client.py."""
         super()._get_capabilities()  # type: ignore[misc]  # no method that typeshed shows
