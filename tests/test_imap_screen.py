@@ -47,7 +47,11 @@ MESSAGES = st.lists(
     | st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=5).map(as_fields),
     max_size=8,
 )
-PATHS = [[as_fields([("Return-Path", value), ("From", "jo@x.example")])] for value in VALUES if value.startswith("<")]
+JO = ("From", "jo@x.example")
+KNOWN = as_fields([JO])
+PATHS = [[KNOWN, as_fields([("Return-Path", value), JO])] for value in VALUES if value.startswith("<")]
+EXES = ("Reply-To", "ex@abuser.example")
+BESIDE = [[JO, EXES], [EXES, JO], [JO, ("Sender", "jo@x.example"), EXES], [("Sender", "jo@x.example"), JO, EXES]]
 
 
 @example([as_fields([("From", SERVICE)])])
@@ -76,6 +80,7 @@ def sifted(messages: Sequence[bytes]) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@example([KNOWN, *map(as_fields, BESIDE)])
 @given(MESSAGES)
 def test_the_short_way_through_the_screen_comes_to_what_the_long_one_does(messages: list[bytes]) -> None:
     sifted(messages)
@@ -101,10 +106,11 @@ def test_the_short_way_comes_to_what_the_long_one_does_for_the_corpus_and_for_or
 
 HOSTS = ["abuser.example", "x.firm.example", "gmail.com", "googlemail.com", "web.example", "friends.example"]
 ATOMS = st.text("abXYprvsSR019_+=-.", min_size=1, max_size=16)
+LOCALS = st.sampled_from(["ex", "EX", "ex+1", "someone", "some.one", "alexanderr", "srs0=a=b=firm.example=ex"])
 
 
 @settings(max_examples=300, deadline=None)
-@given(ATOMS, ATOMS | st.sampled_from(HOSTS) | st.sampled_from(HOSTS).map(str.upper))
+@given(ATOMS | LOCALS, ATOMS | st.sampled_from(HOSTS) | st.sampled_from(HOSTS).map(str.upper))
 def test_nobody_but_its_address_stands_in_a_return_path_that_is_let_by_for_its_domain(local: str, host: str) -> None:
     line = f"Return-Path: <{local}@{host}>\r\n".encode()
     assume(re.fullmatch(_RETURN_PATH, line))
@@ -115,6 +121,6 @@ def test_nobody_but_its_address_stands_in_a_return_path_that_is_let_by_for_its_d
 
 
 def test_fields_as_long_as_is_asked_for_may_have_been_cut_off() -> None:
-    whole = as_fields([("From", "Nadia <nadia@friends.example>"), ("Subject", "x" * HEADER)])
-    sifted([whole])
+    whole = as_fields([JO, ("Subject", "x" * HEADER)])
+    sifted([KNOWN, whole])
     assert Screen(LISTED.concerns, CATALOGUE).suspects(whole)

@@ -55,19 +55,17 @@ class Screen:
         """
         known, spared, ordinary = self._harmless, self._spared, _ORDINARY.fullmatch
         for uid, fields in messages:
+            harmless = False
             if len(fields) < HEADER and (found := ordinary(fields)):
                 host, before, sender, after, last = found.groups()
-                if (
+                harmless = (
                     sender in known
                     and before in known
                     and after in known
                     and last in known
                     and (host in spared or self._spares(host))
-                ):
-                    if may_hold_calendar(fields):
-                        perhaps.add(uid)
-                    continue
-            if self.suspects(fields):
+                )
+            if not harmless and self.suspects(fields):
                 suspects.add(uid)
             elif may_hold_calendar(fields):
                 perhaps.add(uid)
