@@ -7,6 +7,7 @@ first one names the rule.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nocontactd.address import comparable, domain, folded
 from nocontactd.headers import addresses
@@ -138,6 +139,7 @@ def skeleton_of(address: str, key: str) -> str:
     return f"{skeleton(mailbox)}@{_shown_host(host)}"
 
 
+@lru_cache(4096)
 def _shown_host(host: str) -> str:
     return host if _PLAIN_HOST.fullmatch(host) else skeleton(".".join(map(_shown, host.split("."))))
 

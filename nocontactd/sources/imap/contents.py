@@ -4,7 +4,6 @@ Only where the header makes a reading want it, only the parts that the body stru
 always by PEEK, and nothing of it is kept.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ BEGINNING = 32 * 1024
 """Octets of a part that are asked for at first: 3 MiB at worst for the messages of one command."""
 LONG = {Want.CALENDAR: 3 * PART_OCTETS, Want.TEXT: 256 * 1024}
 """Octets of a part that are read at most, as they are encoded."""
-_CALENDAR = re.compile(rb"[cC](?i:alendar)|[iI](?i:cs)|%|=\?|\\\\")
+_CALENDAR = (b"calendar", b"ics", b"%", b"=?", rb"\\")
 """What the structure of a message with a calendar holds in any case: its type, or a file name, which may be encoded."""
 _PATIENCE = 3
 """Looks that may fail over what is to be read of one message until it is judged without: in company, then alone."""

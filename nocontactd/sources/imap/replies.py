@@ -7,7 +7,7 @@ Two readers take turns. The strict one reads an answer whatever its shape, line 
 that holds a UID and a literal and nothing else, the other learns how this server spells what stands
 between them, and takes all that are spelled just so out of a piece of what has come, in one go.
 Where that shape ends, for whatever reason, the strict one goes on from that very octet. And where only
-lines that hold a certain sign matter, all before the first of them are passed over likewise.
+answers that hold a certain sign matter, whole lines without one are passed over likewise.
 """
 
 import re
@@ -39,10 +39,10 @@ class Reply:
 class Replies:
     """To FETCH commands on one wire, all of the same items."""
 
-    def __init__(self, wire: Any, *, literals: bool = False, holding: re.Pattern[bytes] | None = None) -> None:
+    def __init__(self, wire: Any, *, literals: bool = False, holding: Sequence[bytes] = ()) -> None:
         """`literals`: the items are a UID and a literal, so that the shape of the answers is worth learning.
 
-        `holding`: answers that are a line without a match of it may be left out; no match holds a line end.
+        `holding`: answers that are a line without any of these (in lower case) may be left out.
         """
         self._wire = wire
         self._holding = holding
@@ -60,7 +60,7 @@ class Replies:
             if self._spelling:
                 self._take_alike(reply)
             elif self._holding:
-                self._pass_over(tag, self._holding)
+                self._pass_over(tag, reply)
             line = _line(self._wire)
             if line.startswith(tag + b" "):
                 kind, _, reply.words = line[len(tag) + 1 :].partition(b" ")
@@ -99,18 +99,24 @@ class Replies:
         if at < len(octets):
             self._wire.put_back(octets[at:])
 
-    def _pass_over(self, tag: bytes, holding: re.Pattern[bytes]) -> None:
-        """Of what has come, the lines before the first one that holds a sign or a literal, or is the end."""
+    def _pass_over(self, tag: bytes, reply: Reply) -> None:
+        """From what has come, the lines before the first one with a literal and before the end; most unread."""
         octets = self._wire.piece()
-        sign = holding.search(octets)
-        end = octets.rfind(b"\n", 0, sign.start() if sign else len(octets)) + 1
+        end = octets.rfind(b"\n") + 1
         for other in (b"{", b"\n%b " % tag):
             if (at := octets.find(other, 0, end)) >= 0:
                 end = octets.rfind(b"\n", 0, at + 1) + 1
-        if octets.startswith(tag):
+        if octets.startswith(b"%b " % tag):
             end = 0
+        if self._may_matter(octets[:end]):
+            for line in filter(self._may_matter, octets[:end].split(b"\n")):
+                self._take(line + b"\n", reply)
         if end < len(octets):
             self._wire.put_back(octets[end:])
+
+    def _may_matter(self, octets: bytes) -> bool:
+        lower = octets.lower()
+        return any(sign in lower for sign in self._holding)
 
 
 def _learnt(raws: Sequence[Raw]) -> bytes:

@@ -251,7 +251,7 @@ class Session:
         return self._each(Replies(self._client._imap, literals=True), parts, items, AHEAD, read)
 
     def fetch_each(
-        self, parts: Iterable[Sequence[int]], items: str, *, holding: re.Pattern[bytes]
+        self, parts: Iterable[Sequence[int]], items: str, *, holding: Sequence[bytes]
     ) -> Iterator[list[Answer]]:
         """As a lenient `fetch` for each part, one at a time. `holding`: as in Replies."""
 
