@@ -36,8 +36,8 @@ class Flight:
         """Tag and UIDs of what is under way."""
 
     def ask(self) -> None:
-        """Have as many commands under way as may be. OSError."""
-        while len(self.asked) < self._ahead and (part := next(self._parts, None)):
+        """Have as many commands under way as may be; what is kept counts, for the memory. OSError."""
+        while len(self.asked) + len(self.heard) < self._ahead and (part := next(self._parts, None)):
             tag = self._wire._new_tag()
             self.asked.append((tag, part))
             uids = ",".join(map(str, part))

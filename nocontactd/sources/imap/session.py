@@ -282,13 +282,14 @@ class Session:
                 yield read(heard)
 
     def _heard(self, flight: Flight) -> Heard | None:
-        """What came next, with all under way again that may be."""
+        """What came next, with as many under way again as may be."""
         flight.ask()
         if flight.asked and not flight.heard:
             self._hear(flight)
-            flight.ask()
+        heard = flight.heard.popleft() if flight.heard else None
+        flight.ask()
         self._under_way = flight
-        return flight.heard.popleft() if flight.heard else None
+        return heard
 
     def _hear(self, flight: Flight) -> None:
         self.lost_in_flight = len(flight.asked) > 1
