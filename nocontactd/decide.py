@@ -9,7 +9,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from nocontactd.address import nearest
+from nocontactd.address import comparable, nearest
 from nocontactd.headers import addresses
 from nocontactd.model import (
     Author,
@@ -84,9 +84,21 @@ class Policy:
             return self.uncertain is Disposition.SEAL
         return verdict.disposition is Disposition.SEAL
 
-    def concerns(self, authors: Sequence[Author]) -> bool:
-        """Whether a mail of these authors can come to anything but a pass, whatever else is known of it."""
-        rules = self.rules
+    @property
+    def concerns(self) -> "Concerns":
+        """What can come to anything but a pass."""
+        return Concerns(self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Concerns:
+    """See ports.Concerns."""
+
+    _rules: Rules
+
+    def __call__(self, authors: Sequence[Author]) -> bool:
+        """See ports.Concerns."""
+        rules = self._rules
         seen = [(author, author_key(author, text=False)) for author in authors]
         return bool(
             _by_number(authors, rules, text=False)
@@ -95,6 +107,11 @@ class Policy:
             or _by_domain(seen, rules)
             or next(_held(seen, rules, text=False), None)
         )
+
+    def spares(self, host: str) -> bool:
+        """See ports.Concerns."""
+        host = comparable(f"anybody@{host}").rpartition("@")[2]  # googlemail.com is gmail.com
+        return nearest(self._rules.domains, host) is None and not self._rules.lists_at(host)
 
 
 def policy(

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from nocontactd.errors import UnreachableError
 from nocontactd.model import (
-    Author,
     Cursor,
     Envelope,
     Look,
@@ -21,7 +20,7 @@ from nocontactd.model import (
     Stretch,
     Written,
 )
-from nocontactd.ports import Relay, Source
+from nocontactd.ports import Concerns, Relay, Source
 
 
 class Interruptible:
@@ -40,7 +39,7 @@ class Interruptible:
             self._go_on()
             yield item
 
-    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+    def older(self, cursor: Cursor, concerns: Concerns) -> Iterator[Stretch]:
         for stretch in self._source.older(cursor, concerns):
             yield stretch
             self._go_on()

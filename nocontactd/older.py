@@ -13,7 +13,7 @@ from nocontactd.errors import SourceError, UnreachableError
 from nocontactd.model import Cursor, Look, Note, Progress
 from nocontactd.ports import Ledger, Source
 
-MOST = 50_000
+MOST = 200_000
 """Messages that are looked through in one go, whatever the clock says."""
 
 

@@ -4,7 +4,7 @@ Two shapes do the safety work: `Source.remove` takes receipts, so it cannot be c
 seal; decisions take an `Envelope`, so nobody else's body is ever fetched.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -28,6 +28,18 @@ from nocontactd.server_rule import Standing, Step
 from nocontactd.signatures import Examined
 
 
+class Concerns(Protocol):
+    """Whom the rules in force concern at all, for a source that sifts more than it shows."""
+
+    def __call__(self, authors: Sequence[Author]) -> bool:
+        """Whether a mail of these authors can come to anything but a pass, whatever else is known of it."""
+        ...
+
+    def spares(self, host: str) -> bool:
+        """Whether nobody at this domain (a plain one) can be of concern by the address alone, whatever its mailbox."""
+        ...
+
+
 class Source(Protocol):
     """A mailbox or a number. One thread owns it for the length of a pass."""
 
@@ -44,12 +56,11 @@ class Source(Protocol):
         """
         ...
 
-    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+    def older(self, cursor: Cursor, concerns: Concerns) -> Iterator[Stretch]:
         """What is older than a cursor's `lower`, header only, unmarked, from the newest down, in bounded stretches.
 
-        `concerns`: whether a message of these authors can come to anything but a pass; others are
-        only counted. The last stretch has `lower` 0. SourceError: this folder cannot be looked
-        through; UnreachableError, CredentialError: nor can any other.
+        What is of no concern is only counted. The last stretch has `lower` 0. SourceError: this folder
+        cannot be looked through; UnreachableError, CredentialError: nor can any other.
         """
         ...
 

@@ -7,6 +7,7 @@ first one names the rule.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nocontactd.address import comparable, domain, folded
 from nocontactd.headers import addresses
@@ -52,9 +53,13 @@ class Rules:
 
     def resembled(self, address: str, key: str) -> str | None:
         """The entry for whose address another one can be taken, if there is one; `key` is its comparable form."""
-        if _shown_host(key.rpartition("@")[2]) not in self.shown_hosts:
+        if not self.lists_at(key.rpartition("@")[2]):
             return None
         return self.skeletons.get(skeleton_of(address, key)) or self._disguised(key)
+
+    def lists_at(self, host: str) -> bool:
+        """Whether an address at this domain (comparable form) may be a listed one, or be taken for one."""
+        return _shown_host(host) in self.shown_hosts
 
     def _disguised(self, key: str) -> str | None:
         """By one edit in the mailbox."""
@@ -134,6 +139,7 @@ def skeleton_of(address: str, key: str) -> str:
     return f"{skeleton(mailbox)}@{_shown_host(host)}"
 
 
+@lru_cache(4096)
 def _shown_host(host: str) -> str:
     return host if _PLAIN_HOST.fullmatch(host) else skeleton(".".join(map(_shown, host.split("."))))
 

@@ -1,22 +1,31 @@
 """A whole look at a source, as a pass makes it: what is new, and what is older as far as that is still to be done."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from nocontactd.errors import SourceError, UnreachableError
 from nocontactd.model import Author, Cursor, Envelope, Look
-from nocontactd.ports import Source
+from nocontactd.ports import Concerns, Source
 
 
-def everybody(_authors: Sequence[Author]) -> bool:
-    return True
+class Everybody:
+    """They are of concern, whoever they are."""
+
+    def __call__(self, _authors: Sequence[Author]) -> bool:
+        return True
+
+    def spares(self, _host: str) -> bool:
+        return False
+
+
+everybody = Everybody()
 
 
 def look_at(
     source: Source,
     cursors: Mapping[str, Cursor],
     rules: str = "r",
-    concerns: Callable[[Sequence[Author]], bool] = everybody,
+    concerns: Concerns = everybody,
 ) -> tuple[list[Envelope], list[Look]]:
     """By folder and UID what was shown, and the Looks. By other rules than its cursor's, all of a folder is older.
 

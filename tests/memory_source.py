@@ -5,7 +5,7 @@ goes through it, as at Gmail; a ref in `cut` breaks off in the middle of its oct
 `broken` cannot be looked through; `down` is raised by every call until it is None again.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -13,7 +13,6 @@ from nocontactd.errors import SourceError
 from nocontactd.headers import addresses
 from nocontactd.headers import field as header_field
 from nocontactd.model import (
-    Author,
     Channel,
     Cursor,
     Envelope,
@@ -27,6 +26,7 @@ from nocontactd.model import (
     Stretch,
     Written,
 )
+from nocontactd.ports import Concerns
 from nocontactd.reading import Reader
 from nocontactd.sieve import MARK
 
@@ -112,7 +112,7 @@ class MemorySource:
                 yield replace(envelope, filed=filed)
             yield look
 
-    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+    def older(self, cursor: Cursor, concerns: Concerns) -> Iterator[Stretch]:
         """See ports.Source."""
         self._up()
         place = self.folders[cursor.folder]

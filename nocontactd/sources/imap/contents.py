@@ -4,7 +4,6 @@ Only where the header makes a reading want it, only the parts that the body stru
 always by PEEK, and nothing of it is kept.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +22,7 @@ BEGINNING = 32 * 1024
 """Octets of a part that are asked for at first: 3 MiB at worst for the messages of one command."""
 LONG = {Want.CALENDAR: 3 * PART_OCTETS, Want.TEXT: 256 * 1024}
 """Octets of a part that are read at most, as they are encoded."""
-_CALENDAR = re.compile(rb"calendar|ics|%|=\?|\\\\", re.IGNORECASE)
+_CALENDAR = (b"calendar", b"ics", b"%", b"=?", rb"\\")
 """What the structure of a message with a calendar holds in any case: its type, or a file name, which may be encoded."""
 _PATIENCE = 3
 """Looks that may fail over what is to be read of one message until it is judged without: in company, then alone."""
@@ -66,7 +65,7 @@ class Contents:
         """Which of these messages of the open folder have a calendar part. SourceErrors of the session."""
         found: list[int] = []
         groups = self._groups(session, uids)
-        for answers in session.fetch_each(groups, "(UID BODYSTRUCTURE)", ahead=1, lenient=True, holding=_CALENDAR):
+        for answers in session.fetch_each(groups, "(UID BODYSTRUCTURE)", holding=_CALENDAR):
             for answer in answers:
                 parts = sections(answer.structure)
                 if answer.uid is not None and any(is_calendar(part.kind, part.name) for part in parts):

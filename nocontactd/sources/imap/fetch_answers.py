@@ -53,13 +53,10 @@ Token = tuple[bytes, bool]
 OPEN, CLOSE = (b"(", False), (b")", False)
 
 
-def read_answers(
-    data: Iterable[Raw], *, lenient: bool = False, holding: re.Pattern[bytes] | None = None
-) -> Iterator[Answer]:
+def read_answers(data: Iterable[Raw], *, lenient: bool = False) -> Iterator[Answer]:
     """Each FETCH answer in what imaplib collected, in order. ValueError: one cannot be read.
 
-    `lenient`: that one is left out, and the others are read. `holding`: so is each that is a line
-    without a match.
+    `lenient`: that one is left out, and the others are read.
     """
     raws: list[bytes | tuple[bytes, bytes]] = []
     for raw in data:
@@ -67,9 +64,7 @@ def read_answers(
             continue
         raws.append(raw)
         if isinstance(raw, bytes):
-            if holding and len(raws) == 1 and not holding.search(raw):
-                pass
-            elif answer := _usual(raws):
+            if answer := _usual(raws):
                 yield answer
             else:
                 with suppress(ValueError) if lenient else nullcontext():

@@ -4,10 +4,9 @@ The same session, the same cursor and the same promises; whatever is not new the
 look at the whole mailbox that follows.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from nocontactd.model import (
-    Author,
     Cursor,
     Envelope,
     Look,
@@ -19,6 +18,7 @@ from nocontactd.model import (
     Stretch,
     Written,
 )
+from nocontactd.ports import Concerns
 from nocontactd.sources.imap.mailbox import Mailbox
 
 
@@ -38,7 +38,7 @@ class Inbox:
     def written(self, _cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         return iter(())
 
-    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+    def older(self, cursor: Cursor, concerns: Concerns) -> Iterator[Stretch]:
         return self._mailbox.older(cursor, concerns)
 
     def envelopes(self, refs: Sequence[MessageRef]) -> Iterator[Envelope]:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
 from nocontactd.model import (
-    Author,
     Cursor,
     Envelope,
     Look,
@@ -26,6 +25,7 @@ from nocontactd.model import (
     Stretch,
     Written,
 )
+from nocontactd.ports import Concerns
 from nocontactd.reading import Reader
 from nocontactd.sources.imap.answers import Standing
 from nocontactd.sources.imap.contents import Contents
@@ -175,7 +175,7 @@ class Mailbox:
         except SourceError:
             return
 
-    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+    def older(self, cursor: Cursor, concerns: Concerns) -> Iterator[Stretch]:
         """See ports.Source."""
         contents, below = self._contents, self._below
         with self._unlooked():

@@ -7,20 +7,21 @@ is read as that of a new message is. All others are only counted.
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 
-from nocontactd.model import Author, Cursor, Stretch
-from nocontactd.reading import may_hold_calendar
+from nocontactd.model import Cursor, Stretch
+from nocontactd.ports import Concerns
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.look import envelopes_of
 from nocontactd.sources.imap.screen import SCREENED, Screen
 from nocontactd.sources.imap.seen import Seen
-from nocontactd.sources.imap.session import RefusedError, Selected, Session, chunks
+from nocontactd.sources.imap.session import RefusedError, Session, chunks
 
 BACKLOG = 2_000
 """Up to so many messages in a folder, each is read in full: of single fields a server may alter or miss some."""
 STRETCH = 5_000
 """Messages that are looked through before it is told how far: nothing of them but their UIDs is kept till then."""
-Concerns = Callable[[Sequence[Author]], bool]
 
 
 class Below:
@@ -53,33 +54,51 @@ def look_below(
         raise RefusedError("it was replaced meanwhile")
     uids = below.uids(session, cursor)
     whole, left = len(uids) <= backlog, len(uids)
-    screen = Screen(concerns, contents.reader.catalogue)
-    while left or not uids:
-        part = list(uids[-STRETCH:])
-        suspects = part if whole else _suspects(session, now, part, screen, contents)
-        seen = envelopes_of(session, source, now, suspects, contents, Seen(), arrival=False)
-        found = tuple(each for each in seen if concerns(each.authors))
-        left -= len(part)
-        lower = part[0] if left else 0
-        below.cut(cursor, lower, len(part))
-        yield Stretch(found, lower, len(part), left)
-        if not left:
-            return
+    with closing(session.octets_each(_downwards(uids), SCREENED)) as coming:
+        sifting = Sifting(coming, Screen(concerns, contents.reader.catalogue))
+        while left or not uids:
+            part = list(uids[-STRETCH:])
+            session.stay(now.folder, now.uidvalidity)
+            suspects = part if whole else sifting.suspects(part, partial(contents.holding_calendars, session))
+            seen = envelopes_of(session, source, now, suspects, contents, Seen(), arrival=False)
+            found = tuple(each for each in seen if concerns(each.authors))
+            left -= len(part)
+            lower = part[0] if left else 0
+            below.cut(cursor, lower, len(part))
+            yield Stretch(found, lower, len(part), left)
+            if not left:
+                return
 
 
-def _suspects(
-    session: Session, where: Selected, uids: Sequence[int], screen: Screen, contents: Contents
-) -> Sequence[int]:
-    """Those whose author fields do not show that nobody of concern wrote them, ascending."""
-    suspects: set[int] = set()
-    perhaps: set[int] = set()
-    session.stay(where.folder, where.uidvalidity)
-    for answers in session.fetch_each(chunks(uids), SCREENED):
-        for answer in answers:
-            fields = answer.octets or b""
-            if screen.suspects(fields):
-                suspects.add(answer.uid or 0)
-            elif may_hold_calendar(fields):
-                perhaps.add(answer.uid or 0)
-    suspects.update(contents.holding_calendars(session, sorted(perhaps - suspects)))
-    return sorted(suspects)
+def _downwards(uids: "array[int]") -> Iterator[Sequence[int]]:
+    """What is asked for together, stretch by stretch from the top; those above may be cut off meanwhile."""
+    for end in range(len(uids), 0, -STRETCH):
+        yield from chunks(uids[max(end - STRETCH, 0) : end])
+
+
+class Sifting:
+    """Picks out the messages whose author fields do not show that nobody of concern wrote them."""
+
+    def __init__(self, coming: Iterator[list[tuple[int, bytes]]], screen: Screen) -> None:
+        self._coming = coming
+        """UIDs with the fields that are screened, in pieces as `_downwards` has them."""
+        self._screen = screen
+        self._suspects: set[int] = set()
+        self._perhaps: set[int] = set()
+        """Both may hold some of the next stretch: it is asked for already, and a server may answer at once."""
+
+    def suspects(
+        self, stretch: Sequence[int], holding_calendars: Callable[[Sequence[int]], Sequence[int]]
+    ) -> Sequence[int]:
+        """Those of the next stretch, ascending."""
+        for _ in chunks(stretch):
+            self._screen.sift(next(self._coming, ()), self._suspects, self._perhaps)
+        suspects, perhaps = (_taken(of, stretch[0]) for of in (self._suspects, self._perhaps))
+        return sorted(suspects.union(holding_calendars(sorted(perhaps - suspects))))
+
+
+def _taken(uids: set[int], lowest: int) -> set[int]:
+    """These from the lowest one on, and no longer among the others."""
+    taken = {uid for uid in uids if uid >= lowest}
+    uids -= taken
+    return taken

@@ -6,11 +6,10 @@ sent and received, so none of them is ever passed on or chained.
 
 import re
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import imapclient
 from imapclient.exceptions import IMAPClientError, IMAPClientReadOnlyError
@@ -20,9 +19,12 @@ from nocontactd.errors import SourceError
 from nocontactd.sources.imap import answers
 from nocontactd.sources.imap.answers import UIDS_END, Standing
 from nocontactd.sources.imap.fetch_answers import Answer, read_answers
+from nocontactd.sources.imap.flight import Flight, Heard
 from nocontactd.sources.imap.folders import Folder
-from nocontactd.sources.imap.replies import fetched
+from nocontactd.sources.imap.replies import Replies
 from nocontactd.sources.imap.wire import fingerprint
+
+T = TypeVar("T")
 
 CHUNK = 500
 """UIDs in one command: 5,500 octets at most, and servers take lines of 8,000 (RFC 7162, 4)."""
@@ -77,6 +79,7 @@ class Session:
         self._spelled: dict[str, bytes] = {}
         self._spaces: tuple[str, tuple[str, ...]] | None = None
         self._ahead: tuple[Ahead, list[Answer]] | None = None
+        self._under_way: Flight | None = None
         self.flies = True
         """Commands may be sent before the answer to the one before has come; else one by one."""
         self.lost_in_flight = False
@@ -235,42 +238,63 @@ class Session:
                 for outcome in self._flight(b"NOTIFY SET (SELECTED %b) (PERSONAL %b)" % (_NEWS, _NEWS)):
                     _check(*outcome)
 
+    def octets_each(self, parts: Iterable[Sequence[int]], items: str) -> Generator[list[tuple[int, bytes]], None, None]:
+        """UID and octets of each part, in no order, where the items are the UID and one piece of the message.
+
+        A list for each part, mostly of its messages, and at the last of all of all.
+        """
+
+        def read(heard: Heard) -> list[tuple[int, bytes]]:
+            strictly = [(answer.uid or 0, answer.octets or b"") for answer in read_answers(heard.reply.said)]
+            return [each for each in heard.reply.alike + strictly if each[0] in heard.wanted]
+
+        return self._each(Replies(self._client._imap, literals=True), parts, items, AHEAD, read)
+
     def fetch_each(
+        self, parts: Iterable[Sequence[int]], items: str, *, holding: Sequence[bytes]
+    ) -> Iterator[list[Answer]]:
+        """As a lenient `fetch` for each part, one at a time. `holding`: as in Replies."""
+
+        def read(heard: Heard) -> list[Answer]:
+            answers = read_answers(heard.reply.said, lenient=True)
+            return [answer for answer in answers if answer.uid in heard.wanted]
+
+        return self._each(Replies(self._client._imap, holding=holding), parts, items, 1, read)
+
+    def _each(
         self,
+        replies: Replies,
         parts: Iterable[Sequence[int]],
         items: str,
-        *,
-        ahead: int = AHEAD,
-        lenient: bool = False,
-        holding: re.Pattern[bytes] | None = None,
-    ) -> Iterator[list[Answer]]:
-        """As `fetch` for all parts, in no order: the server is at one of them while the answers to another are read.
+        ahead: int,
+        read: Callable[[Heard], list[T]],
+    ) -> Generator[list[T], None, None]:
+        """What is read of the answers to each part, with as many as `ahead` under way.
 
-        Whose answer one is, is told by its UID: a server may carry out several commands at once (RFC 9051, 5.5).
-        `ahead`: commands that are on their way at a time. `holding`: see read_answers.
+        Where nobody goes on with it, what is still to be said to it is heard by whoever asks next.
         """
-        wire, coming = self._client._imap, iter(parts)
-        asked: deque[tuple[bytes, Sequence[int]]] = deque()
+        flight = Flight(self._client._imap, replies, parts, items, ahead if self.flies else 1)
         with self._asking():
-            try:
-                while True:
-                    while len(asked) < (ahead if self.flies else 1) and (part := next(coming, None)):
-                        asked.append((wire._new_tag(), part))
-                        wire.send(b"%b UID FETCH %b %b\r\n" % (asked[-1][0], _set(part).encode(), items.encode()))
-                    if not asked:
-                        return
-                    self.lost_in_flight = len(asked) > 1
-                    wanted = {uid for _, part in asked for uid in part}
-                    kind, words, said = fetched(wire, asked[0][0])
-                    if kind != "NO" or b"[EXPUNGEISSUED]" not in words[0].upper():
-                        _check(kind, words)
-                    del wire.tagged_commands[asked.popleft()[0]]
-                    self.lost_in_flight = False
-                    answers = read_answers(said, lenient=lenient, holding=holding)
-                    yield [answer for answer in answers if answer.uid in wanted]
-            finally:
-                if asked:  # nobody is going to read what is still said
-                    self.drop()
+            while heard := self._heard(flight):
+                kind, words = heard.reply.kind, heard.reply.words
+                if kind != "NO" or b"[EXPUNGEISSUED]" not in words.upper():
+                    _check(kind, [words])
+                yield read(heard)
+
+    def _heard(self, flight: Flight) -> Heard | None:
+        """What came next, with as many under way again as may be."""
+        flight.ask()
+        if flight.asked and not flight.heard:
+            self._hear(flight)
+        heard = flight.heard.popleft() if flight.heard else None
+        flight.ask()
+        self._under_way = flight
+        return heard
+
+    def _hear(self, flight: Flight) -> None:
+        self.lost_in_flight = len(flight.asked) > 1
+        flight.hear()
+        self.lost_in_flight = False
 
     @contextmanager
     def idle(self, answer: float) -> Iterator[Callable[[float], list[bytes]]]:
@@ -346,7 +370,7 @@ class Session:
     def drop(self) -> None:
         """End the connection at once."""
         self.alive = False
-        self.selected = None
+        self.selected = self._under_way = None
         self._client._imap.shutdown()
 
     def cut(self) -> None:
@@ -424,6 +448,9 @@ class Session:
             raise LostError("the connection was lost")
         self._used = time.monotonic()
         try:
+            while self._under_way and self._under_way.asked:
+                self._hear(self._under_way)
+            self._under_way = None
             yield
         except IMAPClientReadOnlyError:
             self.drop()

@@ -23,6 +23,8 @@ LINE_OCTETS = 16 * 1024 * 1024
 """imaplib stops at a million, and the answer to UID SEARCH in a mailbox of 150,000 is one longer line."""
 COMMAND_OCTETS = 32 * 1024 * 1024
 """Twice what 500 headers cut at 32 KiB come to. A literal announced larger is refused unread."""
+PIECE = 65_536
+"""Octets that are received in one go."""
 
 _WITH_NAMES = frozenset({"LIST", "NAMESPACE", "STATUS"})
 """Answers that hold names, and beside them nothing that modified UTF-7 spells otherwise."""
@@ -55,12 +57,18 @@ class _Octets(io.RawIOBase):
 
     def __init__(self, wire: "Wire") -> None:
         self._wire = wire
+        self.again = b""
+        """What was received and comes once more."""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self._wire.receive(buffer)
+        if not self.again:
+            return self._wire.receive(buffer)
+        octets, self.again = self.again[: len(buffer)], self.again[len(buffer) :]
+        buffer[: len(octets)] = octets
+        return len(octets)
 
 
 class Wire(imaplib.IMAP4):
@@ -79,7 +87,7 @@ class Wire(imaplib.IMAP4):
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
         self.host, self.port = host, port
         self.sock = self._create_socket(timeout)
-        self._reader = io.BufferedReader(_Octets(self), 65_536)
+        self._receive_anew()
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
         with ExitStack() as undo:
@@ -98,7 +106,7 @@ class Wire(imaplib.IMAP4):
         if typ != "OK":
             raise self.error("STARTTLS was refused")
         self.sock = ssl_context.wrap_socket(self.sock, server_hostname=self.host)
-        self._reader = io.BufferedReader(_Octets(self), 65_536)
+        self._receive_anew()
         self.untagged_responses.clear()
         self._get_capabilities()
         return typ, data
@@ -107,6 +115,10 @@ class Wire(imaplib.IMAP4):
         self._begin(self._patience.command)
         self.sock.settimeout(self._patience.read)
         self.sock.sendall(data)
+
+    def go_on(self) -> None:
+        """What is still to be said has as long as a command; of several that were sent together, each has it."""
+        self._begin(self._patience.command)
 
     def _get_capabilities(self) -> None:
         """imaplib speaks to nobody who has IMAP4rev2 alone; what of it differs is seen to here and in client.py."""
@@ -153,6 +165,17 @@ class Wire(imaplib.IMAP4):
             raise self.abort("a line had no end")
         return line
 
+    def piece(self) -> bytes:
+        """What has come, and of it all that Python's reader holds; it may begin and end anywhere."""
+        octets = self._reader.read1(PIECE)
+        if not octets:
+            raise self.abort("the connection was closed")
+        return octets
+
+    def put_back(self, octets: bytes) -> None:
+        """The end of the last `piece` is read once more; to be called before anything else is read."""
+        self._octets.again = octets + self._octets.again
+
     def lines(self, seconds: float) -> list[bytes]:
         """Whole lines, without their ends, as soon as there are any; none when nothing comes in this time.
 
@@ -162,7 +185,7 @@ class Wire(imaplib.IMAP4):
         while (left := until - time.monotonic()) > 0:
             self._begin(left)
             try:
-                octets = self._reader.read1(65_536)
+                octets = self._reader.read1(PIECE)
             except TimeoutError:
                 continue
             if not octets:
@@ -190,6 +213,10 @@ class Wire(imaplib.IMAP4):
             pass
         finally:
             self.sock.close()
+
+    def _receive_anew(self) -> None:
+        self._octets = _Octets(self)
+        self._reader = io.BufferedReader(self._octets, PIECE)
 
     def _begin(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds

@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 
 from nocontactd.errors import CredentialError, NocontactError, SourceError, UnknownOutcomeError, UnreachableError
 from nocontactd.model import (
-    Author,
     Cursor,
     Envelope,
     Look,
@@ -27,6 +26,7 @@ from nocontactd.model import (
     Written,
 )
 from nocontactd.number import keys
+from nocontactd.ports import Concerns
 from nocontactd.reading import Reader
 from nocontactd.sources.twilio.account import Account
 from nocontactd.sources.twilio.passing import came_round, compose, plain
@@ -94,7 +94,7 @@ class Number:
         began = min(began, self._account.wire.earliest or began)
         yield Look("", 0, int(began.timestamp()), len(seen))
 
-    def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
+    def older(self, cursor: Cursor, concerns: Concerns) -> Iterator[Stretch]:
         """All of it in one stretch: Twilio keeps texts for 13 months; see `ports.Source`."""
         began = self._now()
         texts = {text.sid: text for text in self._came(None) if _settled(text, began)}
