@@ -52,7 +52,10 @@ class Group:
         self, work: Workshop, refs: Sequence[MessageRef], records: tuple[str, ...], recipient: str, day: str
     ) -> None:
         self.records = records
+        """All of this day."""
         self.day = day
+        self._midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        self._incoming, self._folder = work.archive / "incoming", work.archive / "mail" / day
         self.committed = False
         self._work = work
         self._refs = dict(zip(records, refs, strict=True))
@@ -81,11 +84,12 @@ class Group:
         salt = self._work.entropy(32).hex()
         meta = Meta(record, kind, self._work.now(), __version__, salt, envelope, verdict, facts)
         plaintext = Plaintext(meta, parts, self._work.sha256, self._work.examiner)
-        draft = Draft(self._work.archive, self._work.disk, self._place("incoming", record), self._work.sha256)
+        place = self._incoming / f"{record.replace('/', '-')}.age"
+        draft = Draft(self._work.archive, self._work.disk, place, self._work.sha256)
         done = False
         try:
             self._work.encrypt(plaintext, draft.write, self._recipient, self._work.entropy)
-            draft.finish(_day(record[:10]))
+            draft.finish(self._midnight)
             done = True
         except ValueError:
             name = envelope.ref.source if envelope else "archive"
@@ -136,7 +140,7 @@ class Group:
 
     def _move(self, moved: list[Path]) -> None:
         for record, draft in self._drafts.items():
-            target = self._place("mail", record)
+            target = self._folder / f"{record.rpartition('/')[2]}.age"
             if target.exists():
                 raise SealError(
                     f"archive {self._work.archive}: a file stands where a record was to go; nothing was removed",
@@ -144,19 +148,10 @@ class Group:
                 )
             self._work.disk.rename(draft.path, target)
             moved.append(target)
-        for folder in {target.parent for target in moved}:
-            round_time(folder, _day(folder.name))
-            flush_folder(self._work.disk, folder)
+        round_time(self._folder, self._midnight)
+        flush_folder(self._work.disk, self._folder)
 
     def _discard(self, files: Iterable[Path]) -> None:
         for file in files:
             with suppress(OSError):
                 self._work.disk.remove(file)
-
-    def _place(self, folder: str, record: str) -> Path:
-        name = record.replace("/", "-") if folder == "incoming" else record
-        return self._work.archive / folder / f"{name}.age"
-
-
-def _day(day: str) -> datetime:
-    return datetime.fromisoformat(day).replace(tzinfo=UTC)

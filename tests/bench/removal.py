@@ -47,7 +47,7 @@ def ordinary(pick: random.Random, number: int, sender: str) -> bytes:
         f'{header}Content-Type: multipart/related; boundary="=-r{number}"\r\n\r\n'
         f'--=-r{number}\r\nContent-Type: multipart/alternative; boundary="=-a{number}"\r\n\r\n'
         f"--=-a{number}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text}\r\n"
-        f"--=-a{number}\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<html><table>\r\n{table}\r\n</table></html>\r\n"
+        f"--=-a{number}\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<html><table>{table}</table></html>\r\n"
         f"--=-a{number}--\r\n--=-r{number}\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n"
         f"{picture}--=-r{number}--\r\n"
     ).encode()
