@@ -316,7 +316,15 @@ def _verdict(fields: Mapping[str, Any]) -> Verdict:
     )
 
 
-_encode = json.JSONEncoder(check_circular=False).encode
+_WORDS = {None: "null", False: "false", True: "true"}
+_encoded = json.JSONEncoder(check_circular=False).encode
+
+
+def _encode(value: Any) -> str:
+    """For all but strings and lists json makes an encoder each time."""
+    if value is None or isinstance(value, bool):
+        return _WORDS[value]
+    return str(value) if type(value) is int else _encoded(value)
 
 
 def _time(moment: datetime) -> str:

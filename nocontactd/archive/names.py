@@ -109,8 +109,8 @@ class Names:
         return tuple(f"{day}/{number:06d}" for number in range(top + 1, top + count + 1))
 
     def _any_there(self, day: str, names: Sequence[str], leaves: Leaves) -> bool:
-        known, mail = leaves.of_day(day), self._archive / "mail"
-        return any(name in known or (mail / f"{name}.age").exists() for name in names)
+        known, folder = leaves.of_day(day), self._archive / "mail" / day
+        return any(name in known or (folder / f"{name[len(day) + 1 :]}.age").exists() for name in names)
 
     def _give(self, given: dict[str, int], day: str, rest: str, moment: datetime, *, new: bool) -> None:
         kept = [day, *sorted(given.keys() - {day}, reverse=True)][:_KEPT]
