@@ -128,21 +128,21 @@ class Timed(Mailbox):
 def ours(server: Dovecot, user: str, entries: Sequence[str], found: int = THEIRS) -> tuple[float, int]:
     """Seconds from the first command for what was found to the last confirmation, and how many times it was removed."""
     rules = policy(map(rule, entries), None, Disposition.PASS, 10_000)
-    with tempfile.TemporaryDirectory() as name:
-        archive, ledger = copy(Path(name)).sealer(lambda: datetime.now(UTC)), SqliteLedger(Path(name) / "ledger")
-        box = Timed(
-            "box", host=server.host, port=server.port, user=user, security="none", password=lambda: server.password,
-            folders=("INBOX",),
-        )  # fmt: skip
-        matches, more = 0, True
-        while more:
-            report = poll(box, archive, ledger, rules, lambda: datetime.now(UTC))
-            assert not report.problems, report.problems
-            matches, more = matches + report.matches, report.more is not None
-        assert matches == found, matches
-        box.close()
-        archive.close()
-        ledger.disconnect()
+    folder = Path(tempfile.mkdtemp(dir=server.folder))  # kept: a new file waits longer where many were just deleted
+    archive, ledger = copy(folder).sealer(lambda: datetime.now(UTC)), SqliteLedger(folder / "ledger")
+    box = Timed(
+        "box", host=server.host, port=server.port, user=user, security="none", password=lambda: server.password,
+        folders=("INBOX",),
+    )  # fmt: skip
+    matches, more = 0, True
+    while more:
+        report = poll(box, archive, ledger, rules, lambda: datetime.now(UTC))
+        assert not report.problems, report.problems
+        matches, more = matches + report.matches, report.more is not None
+    assert matches == found, matches
+    box.close()
+    archive.close()
+    ledger.disconnect()
     return box.last - box.first, box.removals
 
 
