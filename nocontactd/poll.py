@@ -27,7 +27,7 @@ from nocontactd.older import look_further
 from nocontactd.ports import Ledger, Relay, Sealer, Source
 from nocontactd.relay import pass_on
 
-GROUP_MESSAGES = 500
+GROUP_MESSAGES = 1000
 GROUP_OCTETS = 32 * 1024 * 1024
 LONGEST = timedelta(seconds=2)
 """So long a pass goes on with what is older, before another one looks at what has come meanwhile."""

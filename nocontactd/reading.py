@@ -72,7 +72,9 @@ class Reader:
 
     def of_parts(self, header: bytes, calendars: Sequence[bytes], text: str) -> Reading:
         """By the header and what was wanted: decoded calendar objects, and the beginning of the text."""
-        reading = self.of_header(header)
+        return self._whole(self.of_header(header), header, calendars, text)
+
+    def _whole(self, reading: Reading, header: bytes, calendars: Sequence[bytes], text: str) -> Reading:
         known = self.catalogue.sender(reading.authors)
         service = known[0] if known else None
         senders = [each for each in reading.authors if each.field in {"From", "Sender"} and each.kind is Kind.ADDRESS]
@@ -86,12 +88,11 @@ class Reader:
     def of_message(self, raw: bytes) -> Reading:
         """By a message's exact octets; the same as by its header and by what that wants."""
         header = raw[: len(raw) - len(body(raw))]
-        wants = self.of_header(header).wants
-        return self.of_parts(
-            header,
-            mime.calendars(raw) if Want.CALENDAR in wants else (),
-            mime.text(raw) if Want.TEXT in wants else "",
-        )
+        reading = self.of_header(header)
+        if not reading.wants:
+            return reading
+        calendars = mime.calendars(raw) if Want.CALENDAR in reading.wants else ()
+        return self._whole(reading, header, calendars, mime.text(raw) if Want.TEXT in reading.wants else "")
 
     def of_text(self, sender: object, body: object = None) -> Reading:
         """By the raw `from` (and `body`) of Twilio's message resource; no author where it is null or blank."""

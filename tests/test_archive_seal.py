@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from nocontactd.archive.durable import Disk
+from nocontactd.archive.group import OPEN
 from nocontactd.archive.replace import relock_owner
 from nocontactd.archive.seal import Archive
 from nocontactd.archive.verify import verify
@@ -427,6 +429,47 @@ def test_a_group_that_could_not_be_committed_leaves_nothing(made_archive: Made) 
     assert [path.name for path in (made_archive.path / "mail" / DAY).iterdir()] == ["000001.age"]
     assert list((made_archive.path / "incoming").iterdir()) == []
     assert verify(made_archive.path).ok
+
+
+@pytest.mark.parametrize("failing", [1, OPEN + 1, 2 * OPEN + 1], ids=["first", "second", "last"])
+def test_of_a_group_that_is_flushed_while_it_is_written_one_flush_that_failed_drops_all(
+    made_archive: Made, failing: int
+) -> None:
+    class Failing(Disk):
+        def flush(self, fd: int, path: Path, *, data_only: bool = False) -> None:
+            if path.name == f"{DAY}-{failing:06d}.age":
+                raise OSError(5, "Input/output error")
+            super().flush(fd, path, data_only=data_only)
+
+    sealer = made_archive.sealer(disk=Failing())
+    with pytest.raises(SealError):
+        seal(sealer, [b"x"] * (2 * OPEN + 1))
+    assert list((made_archive.path / "incoming").iterdir()) == []
+    assert list((made_archive.path / "mail" / DAY).iterdir()) == []
+    assert f"{DAY}/000001" not in {leaf.split()[0] for leaf in made_archive.leaves()}
+
+
+def test_no_file_is_closed_while_it_is_flushed(made_archive: Made) -> None:
+    """Its number may be another file's the next moment, whose flush would then be believed."""
+
+    class Slow(Disk):
+        def __init__(self) -> None:
+            self.open_still: list[bool] = []
+
+        def flush(self, fd: int, path: Path, *, data_only: bool = False) -> None:
+            if path.parent.name == "incoming":
+                time.sleep(0.02)
+                self.open_still.append(Path(f"/proc/self/fd/{fd}").exists())
+            super().flush(fd, path, data_only=data_only)
+
+    disk = Slow()
+    sealer = made_archive.sealer(disk=disk)
+    seal(sealer, [b"the day's first makes its key"])
+    disk.open_still.clear()
+    with sealer.batch([ref(uid) for uid in range(OPEN)]) as batch:
+        for uid, record in enumerate(batch.records):
+            batch.add(record, original(uid=uid), VERDICT)
+    assert disk.open_still == [True] * OPEN, "left without commit"
 
 
 def test_a_file_that_stands_where_a_record_was_to_go_is_never_replaced(made_archive: Made) -> None:

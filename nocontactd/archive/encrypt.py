@@ -39,10 +39,10 @@ def encrypt(
 
 def _header(file_key: bytes, recipient: str, ephemeral: bytes) -> bytes:
     """With one X25519 stanza."""
-    theirs, ours = _public(recipient), X25519PrivateKey.from_private_bytes(ephemeral)
+    (theirs, key), ours = _public(recipient), X25519PrivateKey.from_private_bytes(ephemeral)
     share = ours.public_key().public_bytes_raw()
     try:
-        shared = ours.exchange(X25519PublicKey.from_public_bytes(theirs))
+        shared = ours.exchange(key)
     except ValueError:  # a point of low order: whoever reads the disk could open the record
         raise _failure("no such key") from None
     wrap = _derived(shared, share + theirs, b"age-encryption.org/v1/X25519")
@@ -53,8 +53,8 @@ def _header(file_key: bytes, recipient: str, ephemeral: bytes) -> bytes:
 
 
 @lru_cache(8)
-def _public(recipient: str) -> bytes:
-    """The 32 octets of an age recipient, after a library found it to be one. SealError."""
+def _public(recipient: str) -> tuple[bytes, X25519PublicKey]:
+    """The 32 octets of an age recipient and the key that they are, after a library found it to be one. SealError."""
     try:
         octets = str(pyrage.x25519.Recipient.from_str(recipient)).removeprefix("age1")[:-6]
     except pyrage.RecipientError as problem:
@@ -62,13 +62,17 @@ def _public(recipient: str) -> bytes:
     value = 0
     for letter in octets:
         value = value << 5 | _BECH32.index(letter)
-    return (value >> 4).to_bytes(32)  # 52 letters are 260 bits
+    public = (value >> 4).to_bytes(32)  # 52 letters are 260 bits
+    return public, X25519PublicKey.from_public_bytes(public)
 
 
 def _chunks(plaintext: Iterable[bytes]) -> Iterator[tuple[bytes | bytearray | memoryview, bool]]:
     """Each with whether it is the last: that one may be shorter, and is empty only where there is nothing at all."""
     kept = bytearray()
     for piece in plaintext:
+        if len(kept) + len(piece) <= CHUNK:
+            kept += piece
+            continue
         rest = memoryview(piece)
         while len(kept) + len(rest) > CHUNK:
             missing = CHUNK - len(kept)

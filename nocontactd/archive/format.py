@@ -207,6 +207,7 @@ class Plaintext:
     ) -> None:
         """`examiner` is asked about a mail, when its octets have gone by."""
         self._meta = meta
+        self._moment = int(meta.sealed.timestamp())
         self._overheard = Overheard(examiner)
         self._parts = parts
         self._sha256 = sha256
@@ -225,29 +226,31 @@ class Plaintext:
         yield from _zeros(padme(length) - length)
 
     def _tar(self) -> Iterator[bytes]:
-        meta = write_meta(self._meta)
-        yield from self._file(Part(META, len(meta), [meta]))
+        yield self._written(META, write_meta(self._meta))
         for part in self._parts:
             if part.name in {member.name for member in self._members} | {AUTH, FINAL}:
                 raise ValueError("a part has the name of another")
             yield from self._file(self._overheard.part(part))
         yield from self._auth()
         final = write_final(self._members)
-        yield from self._file(Part(FINAL, len(final), [final]))
-        yield ustar.END
+        yield ustar.file(FINAL, final, self._moment) + ustar.END
 
     def _auth(self) -> Iterator[bytes]:
         envelope, verdict = self._meta.envelope, self._meta.verdict
         if not (envelope and verdict and envelope.channel is Channel.MAIL):
             return
         examined = self._overheard.examined(envelope.arrived, self._meta.sealed)
-        auth = write_auth(envelope, verdict, examined)
-        yield from self._file(Part(AUTH, len(auth), [auth]))
+        yield self._written(AUTH, write_auth(envelope, verdict, examined))
         for answer in as_parts(examined) if examined else ():
             yield from self._file(answer)
 
+    def _written(self, name: str, octets: bytes) -> bytes:
+        """A file about the message: short, and at hand."""
+        self._members.append(Member(name, len(octets), hashlib.sha256(octets).hexdigest()))
+        return ustar.file(name, octets, self._moment)
+
     def _file(self, part: Part) -> Iterator[bytes]:
-        yield ustar.header(part.name, part.size, int(self._meta.sealed.timestamp()))
+        yield ustar.header(part.name, part.size, self._moment)
         digest, size = self._sha256(), 0
         for chunk in part.chunks:
             digest.update(chunk)
@@ -258,8 +261,7 @@ class Plaintext:
         if size != part.size:
             raise ValueError("a part is not as long as was announced")
         yield ustar.padding(size)
-        if part.name != FINAL:
-            self._members.append(Member(part.name, size, digest.hexdigest()))
+        self._members.append(Member(part.name, size, digest.hexdigest()))
 
 
 def _zeros(length: int) -> Iterator[bytes]:
@@ -314,11 +316,22 @@ def _verdict(fields: Mapping[str, Any]) -> Verdict:
     )
 
 
+_WORDS = {None: "null", False: "false", True: "true"}
+_encoded = json.JSONEncoder(check_circular=False).encode
+
+
+def _encode(value: Any) -> str:
+    """For all but strings and lists json makes an encoder each time."""
+    if value is None or isinstance(value, bool):
+        return _WORDS[value]
+    return str(value) if type(value) is int else _encoded(value)
+
+
 def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:
     """One member a line, for whoever reads it in an editor; `indent=` would take json's slow way."""
-    lines = ",\n".join(f' "{name}": {json.dumps(value)}' for name, value in fields.items())
+    lines = ",\n".join([f' "{name}": {_encode(value)}' for name, value in fields.items()])
     return f"{{\n{lines}\n}}\n".encode("ascii")

@@ -19,13 +19,13 @@ from nocontactd.archive.format import MESSAGE, Meta, Plaintext
 from nocontactd.archive.hashing import Sha256
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.log import Leaf
-from nocontactd.archive.many import at_once
+from nocontactd.archive.many import at_once, begin
 from nocontactd.errors import SealError, SourceError
 from nocontactd.model import Envelope, MessageRef, Original, Part, Receipt, Verdict
 from nocontactd.ports import Examiner
 
-OPEN = 64
-"""Drafts that wait for their flush at a time: each is an open file."""
+OPEN = 32
+"""Drafts that are flushed together, while as many are written: each is an open file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,10 @@ class Group:
         self, work: Workshop, refs: Sequence[MessageRef], records: tuple[str, ...], recipient: str, day: str
     ) -> None:
         self.records = records
+        """All of this day."""
         self.day = day
+        self._midnight = datetime.fromisoformat(day).replace(tzinfo=UTC)
+        self._incoming, self._folder = work.archive / "incoming", work.archive / "mail" / day
         self.committed = False
         self._work = work
         self._refs = dict(zip(records, refs, strict=True))
@@ -61,6 +64,8 @@ class Group:
         """Everything added."""
         self._open: dict[str, str] = {}
         """The commitments of those that are not flushed yet."""
+        self._flushing: tuple[dict[str, str], Callable[[], None]] = ({}, lambda: None)
+        """The commitments of those that are being flushed, and what waits for that."""
         self._leaves: dict[str, Leaf] = {}
         """Of those that are, and were read back."""
 
@@ -81,11 +86,12 @@ class Group:
         salt = self._work.entropy(32).hex()
         meta = Meta(record, kind, self._work.now(), __version__, salt, envelope, verdict, facts)
         plaintext = Plaintext(meta, parts, self._work.sha256, self._work.examiner)
-        draft = Draft(self._work.archive, self._work.disk, self._place("incoming", record), self._work.sha256)
+        place = self._incoming / f"{record.replace('/', '-')}.age"
+        draft = Draft(self._work.archive, self._work.disk, place, self._work.sha256)
         done = False
         try:
             self._work.encrypt(plaintext, draft.write, self._recipient, self._work.entropy)
-            draft.finish(_day(record[:10]))
+            draft.finish(self._midnight)
             done = True
         except ValueError:
             name = envelope.ref.source if envelope else "archive"
@@ -98,7 +104,9 @@ class Group:
                 draft.discard()
         self._drafts[record], self._open[record] = draft, plaintext.commitment
         if len(self._open) == OPEN:
-            self._settle()
+            self._settle_begun()
+            self._flushing = self._open, begin(self._work.flushing, self._flushes())
+            self._open = {}
 
     def commit(self) -> tuple[Receipt, ...]:
         """Make everything added durable; see ports.Batch. SealError: nothing of it is."""
@@ -123,20 +131,35 @@ class Group:
 
     def drop(self) -> None:
         """Take away what was written and not committed."""
+        with suppress(SealError):  # a number of a file that is closed may soon be another's
+            self._flushing[1]()
         for draft in self._drafts.values():
             draft.discard()
         self._drafts.clear()
 
     def _settle(self) -> None:
         """Flush and read back what was not yet. SealError."""
-        at_once(self._work.flushing, [self._drafts[record].flush for record in self._open])
-        for record, commitment in self._open.items():
+        self._settle_begun()
+        at_once(self._work.flushing, self._flushes())
+        self._read_back(self._open)
+
+    def _settle_begun(self) -> None:
+        """Wait for what is being flushed, and read it back. SealError."""
+        begun, end = self._flushing
+        end()
+        self._read_back(begun)
+
+    def _flushes(self) -> list[Callable[[], None]]:
+        return [self._drafts[record].flush for record in self._open]
+
+    def _read_back(self, flushed: dict[str, str]) -> None:
+        for record, commitment in flushed.items():
             self._leaves[record] = Leaf(record, self._drafts[record].read_back(), commitment)
-        self._open.clear()
+        flushed.clear()
 
     def _move(self, moved: list[Path]) -> None:
         for record, draft in self._drafts.items():
-            target = self._place("mail", record)
+            target = self._folder / f"{record.rpartition('/')[2]}.age"
             if target.exists():
                 raise SealError(
                     f"archive {self._work.archive}: a file stands where a record was to go; nothing was removed",
@@ -144,19 +167,10 @@ class Group:
                 )
             self._work.disk.rename(draft.path, target)
             moved.append(target)
-        for folder in {target.parent for target in moved}:
-            round_time(folder, _day(folder.name))
-            flush_folder(self._work.disk, folder)
+        round_time(self._folder, self._midnight)
+        flush_folder(self._work.disk, self._folder)
 
     def _discard(self, files: Iterable[Path]) -> None:
         for file in files:
             with suppress(OSError):
                 self._work.disk.remove(file)
-
-    def _place(self, folder: str, record: str) -> Path:
-        name = record.replace("/", "-") if folder == "incoming" else record
-        return self._work.archive / folder / f"{name}.age"
-
-
-def _day(day: str) -> datetime:
-    return datetime.fromisoformat(day).replace(tzinfo=UTC)

@@ -20,19 +20,27 @@ WIDE = 8
 
 def at_once(pool: Executor, acts: Sequence[Callable[[], None]]) -> None:
     """Do all of these, some of them here. When this returns or raises, none is under way; what one raises is raised."""
-    shares = [
-        acts[at::WIDE] for at in range(min(WIDE, len(acts)))
-    ]  # to hand over each alone costs more than many a flush
-    others = [pool.submit(_do, share) for share in shares[1:]]
+    here, end = acts[::WIDE], begin(pool, [act for at, act in enumerate(acts) if at % WIDE])
     try:
-        _do(*shares[:1])
+        _do(here)
     finally:
+        end()
+
+
+def begin(pool: Executor, acts: Sequence[Callable[[], None]]) -> Callable[[], None]:
+    """Have all of these done while something else is. What is given back waits for them, as `at_once` does."""
+    shares = [acts[at::WIDE] for at in range(WIDE)]  # to hand over each alone costs more than many a flush
+    others = [pool.submit(_do, share) for share in shares if share]
+
+    def end() -> None:
         wait(others)
-    for other in others:
-        other.result()
+        for other in others:
+            other.result()
+
+    return end
 
 
-def _do(acts: Sequence[Callable[[], None]] = ()) -> None:
+def _do(acts: Sequence[Callable[[], None]]) -> None:
     """In turn."""
     for act in acts:
         act()

@@ -11,7 +11,7 @@ record behind that log whose name was never given out here was put there by some
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -87,7 +87,7 @@ class Names:
         said = _text(self._mark)
         given = _given(said)
         names = self._after(day, given.get(day, 0), count, leaves)
-        if any(name in leaves.of_day(day) or self._file(name).exists() for name in names):
+        if self._any_there(day, names, leaves):
             self._highest.clear()  # another process sealed here, with another state directory
             names = self._after(day, given.get(day, 0), count, leaves)
         top = _number(names[-1]) if names else self._highest[day]
@@ -108,8 +108,9 @@ class Names:
         top = max(given, self._highest[day])
         return tuple(f"{day}/{number:06d}" for number in range(top + 1, top + count + 1))
 
-    def _file(self, name: str) -> Path:
-        return self._archive / "mail" / f"{name}.age"
+    def _any_there(self, day: str, names: Sequence[str], leaves: Leaves) -> bool:
+        known, folder = leaves.of_day(day), self._archive / "mail" / day
+        return any(name in known or (folder / f"{name[len(day) + 1 :]}.age").exists() for name in names)
 
     def _give(self, given: dict[str, int], day: str, rest: str, moment: datetime, *, new: bool) -> None:
         kept = [day, *sorted(given.keys() - {day}, reverse=True)][:_KEPT]

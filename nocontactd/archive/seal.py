@@ -20,13 +20,13 @@ from nocontactd.archive.daykeys import DayKeys
 from nocontactd.archive.durable import Disk, flush_folder, refusals, sealing
 from nocontactd.archive.encrypt import encrypt
 from nocontactd.archive.format import COVER, FLOOR, NOTE
-from nocontactd.archive.group import OPEN, Group, Workshop
+from nocontactd.archive.group import Group, Workshop
 from nocontactd.archive.hashing import Sha256, lanes
 from nocontactd.archive.leaves import Leaves
 from nocontactd.archive.lock import flocked
 from nocontactd.archive.log import Signer
 from nocontactd.archive.logkey import LogKey
-from nocontactd.archive.many import WIDE
+from nocontactd.archive.many import GROUP, WIDE
 from nocontactd.archive.names import NAMES, Names
 from nocontactd.archive.presence import expect
 from nocontactd.errors import BusyError, SealError
@@ -236,8 +236,8 @@ class Archive:
         lacking = cover.lacking(closing.sizes(folder), self._work.entropy)
         if lacking:
             closing.make_sure_of_room(self._path, sum(max(filler, FLOOR) for filler in lacking))
-        for start in range(0, len(lacking), OPEN):
-            self._cover(datetime.fromisoformat(folder.name).replace(tzinfo=UTC), lacking[start : start + OPEN])
+        for start in range(0, len(lacking), GROUP):
+            self._cover(datetime.fromisoformat(folder.name).replace(tzinfo=UTC), lacking[start : start + GROUP])
         if lacking or newest:  # a process may have died between the last cover and this
             closing.level(folder)
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -19,10 +20,28 @@ def header(name: str, size: int, mtime: int) -> bytes:
 
     Names are kept so narrow that nothing unpacked lands outside its folder, on any system.
     """
-    if not _NAME.fullmatch(name) or len(name) > 100 or not 0 <= size <= LARGEST:
-        raise ValueError("a part has a name or a size that cannot stand in a record")
-    before = name.encode().ljust(100, b"\0") + b"0000600\0" + 2 * b"0000000\0" + b"%011o\0%011o\0" % (size, mtime)
-    return before + b"%06o\0 " % (sum(before) + 8 * ord(" ") + sum(_AFTER)) + _AFTER
+    before, checksum = _before(name)
+    if not 0 <= size <= LARGEST:
+        raise ValueError("a part has a size that cannot stand in a record")
+    facts = b"%011o\0%011o\0" % (size, mtime)
+    return before + facts + b"%06o\0 " % (checksum + sum(facts)) + _AFTER
+
+
+@lru_cache(16)
+def _before(name: str) -> tuple[bytes, int]:
+    """What stands in a header before its size, and what that, the checksum itself and what follows add to the checksum.
+
+    Nearly every record has the same few names.
+    """
+    if not _NAME.fullmatch(name) or len(name) > 100:
+        raise ValueError("a part has a name that cannot stand in a record")
+    before = name.encode().ljust(100, b"\0") + b"0000600\0" + 2 * b"0000000\0"
+    return before, sum(before) + 8 * ord(" ") + sum(_AFTER)
+
+
+def file(name: str, octets: bytes, mtime: int) -> bytes:
+    """A whole file, where its octets are at hand. ValueError as above."""
+    return header(name, len(octets), mtime) + octets + padding(len(octets))
 
 
 def padding(size: int) -> bytes:

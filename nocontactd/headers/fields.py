@@ -7,6 +7,7 @@ client shows what comes after. A line that begins with white space belongs to th
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 HEADER_OCTETS = 8 * 1024 * 1024
 """No more of a message is looked at in search of its header's end."""
@@ -69,9 +70,14 @@ def _bounded(block: bytes, plain: bool) -> Iterator[tuple[str, bytes]]:
 
 def first(raw: bytes, name: str) -> bytes:
     """The value of the first field of this name (ASCII), folding and all; empty where there is none."""
-    wanted = re.compile(rb"\n(" + re.escape(name.encode("ascii")) + _REST, re.IGNORECASE)
-    match = wanted.search(header(raw))
+    match = _field(name).search(header(raw))
     return match[2] if match else b""
+
+
+@lru_cache(64)
+def _field(name: str) -> re.Pattern[bytes]:
+    """A handful of names are asked for, some of them in each part of each message."""
+    return re.compile(rb"\n(" + re.escape(name.encode("ascii")) + _REST, re.IGNORECASE)
 
 
 def header(raw: bytes) -> bytes:

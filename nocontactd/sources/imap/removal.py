@@ -6,10 +6,13 @@ with neither: marked, and expunged only when nothing of anybody else's is marked
 "OK" proves nothing (it is the answer for a UID that is gone, too): the server is asked again.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from nocontactd.sources.imap.session import Session, chunks
+
+LINE = 7_500
+"""Octets of UIDs in one command: servers take lines of 8,000 (RFC 7162, 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,22 @@ def take_out(session: Session, folder: str, uids: Sequence[int], trash: str | No
 
 
 def _expunge(session: Session, uids: Sequence[int]) -> None:
-    for part in chunks(uids):
+    for part in lines(uids):
         session.remove(part)
+
+
+def lines(uids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many as fit into a command: an EXPUNGE takes some servers as long for one as for a thousand."""
+    part: list[int] = []
+    octets = 0
+    for uid in uids:
+        octets += len(str(uid)) + 1
+        if octets > LINE:
+            yield part
+            part, octets = [], len(str(uid)) + 1
+        part.append(uid)
+    if part:
+        yield part
 
 
 def _expunge_if_alone(session: Session, uids: Sequence[int]) -> str:

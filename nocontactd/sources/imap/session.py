@@ -210,10 +210,12 @@ class Session:
         wanted = sorted(uids)
         return frozenset(uid for part in chunks(wanted) for uid in self.search("UID", _set(part))) & set(wanted)
 
-    def fetch(self, uids: Sequence[int], items: str, *, lenient: bool = False) -> list[Answer]:
+    def fetch(
+        self, uids: Sequence[int], items: str, *, lenient: bool = False, holding: re.Pattern[bytes] | None = None
+    ) -> list[Answer]:
         """What the server says of at most CHUNK messages, besides what it says unasked.
 
-        `lenient`: an answer that cannot be read is left out, and is no LostError.
+        `lenient`: an answer that cannot be read is left out, and is no LostError. `holding`: see read_answers.
         """
         ahead, self._ahead = self._ahead, None
         if ahead and ahead[0].items == items and ahead[0].first <= min(uids) and max(uids) <= ahead[0].last:
@@ -226,7 +228,8 @@ class Session:
                 _check_all_but_expunged(kind, data)
                 data = imap.untagged_responses.pop("FETCH", [])
             wanted = set(uids)
-            return [answer for answer in read_answers(data, lenient=lenient) if answer.uid in wanted]
+            answers = read_answers(data, lenient=lenient, holding=holding)
+            return [answer for answer in answers if answer.uid in wanted]
 
     def notify(self) -> None:
         """Have the server tell of what comes to any of the owner's folders (RFC 5465), if it does that.
