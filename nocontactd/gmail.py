@@ -48,7 +48,14 @@ def _searches(entries: Iterable[Rule]) -> Iterator[str]:
 def _words(entries: Iterable[Rule]) -> Iterator[str]:
     for each in entries:
         if each.kind is Kind.ADDRESS:
-            found = (a for a in addresses(each.entry) if not set(a) & set(' "(){}'))
+            read = (form for a in addresses(each.entry) for form in (a, _in_a_labels(a)))
+            found = (a for a in read if not set(a) & set(' "(){}'))
             yield from (f'"{a}"' if a.startswith("-") else a for a in found)  # a minus would mean: not from
         elif each.kind is Kind.DOMAIN:
             yield domain(each.entry.strip().lstrip("@"))
+
+
+def _in_a_labels(mailbox: str) -> str:
+    """As it stands in a header, which seldom holds a domain in letters of its own (RFC 5890, 2.3.2.1)."""
+    local, _, host = mailbox.rpartition("@")
+    return f"{local}@{domain(host)}"

@@ -41,10 +41,10 @@ class KeptRule:
         entries = tuple(entries)
         if entries == self._tried and self._monotonic() < self._due:
             return self._problems
-        known = entries == self._tried and self._stands
+        before, first = self._tried if self._stands else None, self._tried is None
         self._tried, self._stands, self._due = entries, False, self._monotonic() + RETRY
         try:
-            self._problems = self._put(entries, known=known)
+            self._problems = self._put(entries, before, first=first)
             self._stands, self._due = True, self._monotonic() + CHECK
         except NocontactError as problem:
             # Of this kind only: a refusal here must not make the mailbox itself rest.
@@ -65,7 +65,10 @@ class KeptRule:
             )
         return () if server_rule.marks(standing) else (UNMARKED,)
 
-    def _put(self, entries: tuple[Rule, ...], *, known: bool) -> tuple[NocontactError, ...]:
+    def _put(
+        self, entries: tuple[Rule, ...], before: tuple[Rule, ...] | None, *, first: bool
+    ) -> tuple[NocontactError, ...]:
+        """`before`: the entries whose rule stood there, if it is known to have. `first` of this process."""
         folder = self._folder()
         with self._scripts() as there:
             standing = there.standing()
@@ -73,7 +76,11 @@ class KeptRule:
                 return (server_rule.lacks(self._source, lacking),)
             steps = server_rule.install(entries, folder, standing)
             there.carry_out(steps)
-        if not (known and steps):
+        if before is None:
+            meddled = first and server_rule.passed_over(standing)
+        else:  # not by these entries: they may have changed meanwhile
+            meddled = bool(server_rule.install(before, folder, standing))
+        if not meddled:
             return ()
         return (
             NocontactError(

@@ -67,6 +67,12 @@ def marks(standing: Standing) -> bool:
     return sieve.FLAGS in standing.extensions
 
 
+def passed_over(standing: Standing) -> bool:
+    """Whether our rule lies there and what runs goes by without it, which nobody but somebody else can have done."""
+    running = standing.scripts[standing.active] if standing.active else ""
+    return OURS in standing.scripts and standing.active != OURS and OURS not in _includes(running)
+
+
 def lacks(source: str, extensions: Iterable[str]) -> NocontactError:
     """What the owner is told of a server on which nothing can be installed."""
     return NocontactError(

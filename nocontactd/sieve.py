@@ -38,6 +38,7 @@ _TEXT_FIELDS = (
     *("x-google-original-from", *_MOVED),
 )
 """Of other fields Sieve reads the text only (RFC 5228, 5.1 against 5.7)."""
+_GMAIL = ("gmail.com", "googlemail.com")
 _LARGEST = 900_000
 """Octets of a script: many servers take 1 MiB. A longer one tests fewer fields."""
 _OURS = "# nocontactd"
@@ -65,7 +66,7 @@ def block(entries: Iterable[Rule], folder: str, *, mark: bool = True) -> str:
 
 def _block(entries: Sequence[Rule], folder: str, *, mark: bool, thorough: bool) -> str:
     """By the header first. Only what the server alone can see of the envelope is filed without a mark: it stays."""
-    strings = _Strings(entries)
+    strings = _Strings(entries, thorough=thorough)
     header = [*strings.address_tests(), *(strings.text_tests() if thorough else ())]
     flags = f":flags {_quoted(MARK)} " if mark else ""
     rules = _rule(header, f"{flags}{_quoted(folder)}")
@@ -117,11 +118,15 @@ def _require(*, mark: bool) -> str:
 class _Strings:
     """What is compared with: whole addresses, `+tag` or not, and whole labels of domains."""
 
-    def __init__(self, entries: Iterable[Rule]) -> None:
+    def __init__(self, entries: Iterable[Rule], *, thorough: bool) -> None:
+        """`thorough`: with the root dot, too, which doubles the list."""
+        dots = ("", ".") if thorough else ("",)
         entries = tuple(entries)
-        self._exact = sorted({form for each in entries if each.kind is Kind.ADDRESS for form in _spellings(each.entry)})
-        hosts = {domain(each.entry.strip().lstrip("@")) for each in entries if each.kind is Kind.DOMAIN}
-        self._hosts = sorted(host for host in hosts if host and _printable(host))
+        listed = [form for each in entries if each.kind is Kind.ADDRESS for form in _spellings(each.entry)]
+        self._exact = sorted({form + dot for form in listed for dot in dots})
+        hosts = [domain(each.entry.strip().lstrip("@")) for each in entries if each.kind is Kind.DOMAIN]
+        spelled = {form + dot for host in hosts if host for form in (host, _u_labels(host)) for dot in dots}
+        self._hosts = sorted(filter(_printable, spelled))
         parts = [address.rpartition("@") for address in self._exact]
         self._tagged = [f"{_literal(local)}+*@{_literal(host)}" for local, _, host in parts]
 
@@ -134,13 +139,18 @@ class _Strings:
         yield from self._parted('envelope {} "from" ')
 
     def text_tests(self) -> Iterator[str]:
-        """On fields of which Sieve knows no structure: all there is, or the address in angle brackets at the end."""
+        """By the text of a field: all there is, or the address in angle brackets at the end.
+
+        Of fields of which Sieve knows no structure, and of the others, too: a server gives up on the structure
+        of some (a stray quotation mark or bracket, letters in UTF-8) that people are shown all the same.
+        """
+        fields = _list((*_ADDRESS_FIELDS, *_TEXT_FIELDS))
         patterns = [f"*<{_literal(each)}>" for each in self._exact] + [f"*<{each}>" for each in self._tagged]
         hosts = [f"{below}{_literal(host)}" for host in self._hosts for below in ("", "*.")]
         patterns += [f"*@{host}{end}" for host in hosts for end in ("", ">")]
         for match, strings in ((":is", self._exact), (":matches", patterns)):
             for piece in _pieces(strings):
-                yield f"header {match} {_list(_TEXT_FIELDS)} {_list(piece)}"
+                yield f"header {match} {fields} {_list(piece)}"
 
     def _parted(self, test: str) -> Iterator[str]:
         below = [f"*.{_literal(host)}" for host in self._hosts]
@@ -155,14 +165,22 @@ class _Strings:
 
 
 def _spellings(entry: str) -> Iterator[str]:
-    """As written and in comparable form, each at both names of Gmail."""
+    """As written and in comparable form, each in either form of an IDN and at both names of Gmail."""
     for address in addresses(entry):
         for form in (address, comparable(address)):
             local, _, host = form.rpartition("@")
-            hosts = ("gmail.com", "googlemail.com") if domain(host) in {"gmail.com", "googlemail.com"} else (host,)
-            for each in (*hosts, domain(host)):
-                if local and _printable(local + each):
+            plain = domain(host)
+            for each in _GMAIL if plain in _GMAIL else (host.rstrip("."), plain, _u_labels(plain)):
+                if local and _printable(each) and (_printable(local) or (local[0] == '"' and local.isprintable())):
                     yield f"{local.lower()}@{each.lower()}"
+
+
+def _u_labels(host: str) -> str:
+    """A domain as people read it (RFC 5890, 2.3.2.1), who are told it in UTF-8 where mail may hold that (RFC 6532)."""
+    try:
+        return re.sub(r"\bxn--([a-z0-9-]+)", lambda label: label[1].encode().decode("punycode"), host)
+    except UnicodeError:
+        return host
 
 
 def _printable(text: str) -> bool:

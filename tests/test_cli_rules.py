@@ -67,6 +67,9 @@ def test_what_is_pushed_works_at_once_and_what_is_undone_does_not(owner: Install
         (("sieve", "--push", "elsewhere"), "there is no mail source of this name"),
         (("sieve", "--push", "home", "--undo", "home"), "not allowed with"),
         (("procmail",), "invalid choice"),
+        (("sieve", "--folder", "two\nlines"), "--folder"),
+        (("gmail", "--folder", " "), "--folder"),
+        (("sieve", "--folder", "Inbox", "--push", "home"), "--folder"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(owner: Installation, words: tuple[str, ...], complaint: str) -> None:
@@ -79,6 +82,16 @@ def test_a_server_that_takes_no_scripts_is_told_without_a_traceback(owner: Insta
     said = owner.nocontact("rules", "sieve", "--push", "home")
     assert said.returncode == 75 and said.stderr.startswith("nocontact: error: home: the ManageSieve server")
     assert "Traceback" not in said.stderr
+
+
+def test_nothing_is_said_to_be_stored_that_was_not(tmp_path: Path, owner: Installation) -> None:
+    with dovecot(sieve=True, sieve_settings="sieve_max_script_size = 100") as narrow:
+        text = owner.config.read_text()
+        for port, other in ((owner.server.port, narrow.port), (owner.server.sieve_port, narrow.sieve_port)):
+            text = text.replace(str(port), str(other))
+        owner.put("config.yaml", text)
+        said = owner.nocontact("rules", "sieve", "--push", "home")
+    assert (said.returncode, said.stdout) == (75, "") and "no script was changed" in said.stderr
 
 
 def test_a_wrong_password_ends_with_77(owner: Installation) -> None:

@@ -185,7 +185,7 @@ def test_everything_that_may_stand_in_a_file_is_read() -> None:
 blocked: [{names: [Alex]}]
 mail:
   - {source: home, host: 127.0.0.1, port: 1143, security: none, user: me, folders: [INBOX, Junk, INBOX],
-     never_touch: [Court], every: 0.1s, ca_file: ca.pem, authserv_id: mx.example.org, token_command: "t \\"x\\""}
+     never_touch: [Court, " a "], every: 0.1s, ca_file: ca.pem, authserv_id: mx.example.org, token_command: "t \\"x\\""}
 phone:
   - {source: number, account: AC0, number: 020 7946 0000, relay_to: "+14155550199", api_key: SK0, region: gb,
      api_base: "http://127.0.0.1:8080", every: 5 Minutes, password_file: /run/token}
@@ -205,7 +205,7 @@ max_per_pass: 7
         people=(Person("", (Rule(Kind.NAME, "Alex"),)),),
         mail=(
             MailSource(
-                "home", "127.0.0.1", "me", 1143, "none", ("INBOX", "Junk"), ("Court",), 0.1, here / "ca.pem",
+                "home", "127.0.0.1", "me", 1143, "none", ("INBOX", "Junk"), ("Court", " a "), 0.1, here / "ca.pem",
                 "mx.example.org", token,
             ),
         ),

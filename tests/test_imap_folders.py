@@ -2,7 +2,7 @@
 
 import pytest
 
-from nocontactd.sources.imap.folders import Choice, Folder, choose, trash
+from nocontactd.sources.imap.folders import Choice, Folder, choose, trash, unknown
 
 
 def folders(*rows: str, delimiter: str = "/") -> list[Folder]:
@@ -42,7 +42,8 @@ def test_sent_and_drafts_are_left_out_by_special_use_whatever_they_are_called() 
     ["Sent", "SENT", "sent items", "Sent Messages", "INBOX/Sent", "[Gmail]/Sent Mail", "Gesendete Objekte", "Envoyés",
      "Enviados", "Posta inviata", "Verzonden items", "Wysłane", "Отправленные", "送信済みメール", "已发送",
      "Drafts", "Entwürfe", "Brouillons", "Borradores", "Bozze", "Concepten", "Черновики", "下書き", "草稿箱",
-     "e\u0301le\u0301ments envoye\u0301s"],
+     "e\u0301le\u0301ments envoye\u0301s", "Envoyes", "Išsiųsti", "Saadetud", "Đã gửi", "ส่งแล้ว", "العناصر المرسلة",
+     "פריטים שנשלחו", "送信済みトレイ", "Bản nháp", "ร่าง", "المسودات", "טיוטות", "ドラフト", "Juodraščiai"],
 )  # fmt: skip
 def test_sent_and_drafts_are_left_out_by_their_usual_names_where_nothing_is_marked(name: str) -> None:
     assert all_of([*folders("INBOX", "Archive"), Folder(name, frozenset(), "/")]) == ["INBOX", "Archive"]
@@ -78,6 +79,13 @@ def test_never_touch_holds_for_a_folder_and_all_below_it() -> None:
     assert all_of(listed, never_touch=("Lawyer",)) == ["INBOX", "Lawyers"]
     assert all_of(folders("Inbox", "a"), never_touch=("INBOX",)) == ["a"]
     assert all_of(folders("a"), never_touch=("inbox",)) == ["a"]
+
+
+def test_a_name_under_never_touch_that_is_no_folder_is_told_by_its_place_and_not_by_name() -> None:
+    listed = folders("INBOX", "Lawyer", "a/b")
+    (problem,) = unknown(listed, ("Lawyer", "Lawyr", "inbox", "a"))
+    assert "number 2" in problem and "Lawyr" not in problem
+    assert unknown(folders("a"), ("INBOX",)) == ()
 
 
 def test_chosen_folders_are_looked_at_and_no_others() -> None:

@@ -141,3 +141,8 @@ def test_a_mailbox_with_a_sent_folder_has_no_remark(server: PlainImap) -> None:
     del server.boxes["Sent"]
     (remark,) = mailbox(server).remarks()
     assert "whom you have written to is not known" in remark
+
+
+def test_a_folder_under_never_touch_that_is_not_there_is_a_remark(server: PlainImap) -> None:
+    (remark,) = mailbox(server, never_touch=("Trash", "Cuort")).remarks()
+    assert "number 2" in remark and "Cuort" not in remark

@@ -85,6 +85,26 @@ def test_what_somebody_else_changed_is_put_back_and_told_until_it_stands(
     assert kept.rule.keep([EX]) == ()
 
 
+def test_what_somebody_else_changed_is_told_though_the_list_changed_with_it(
+    kept: Kept, there: SieveServer, server: Dovecot
+) -> None:
+    kept.rule.keep([EX])
+    with scripts(there, lambda: server.password) as session:
+        session.carry_out((Put("nocontact", "keep;"),))
+    (problem,) = kept.rule.keep([EX, SECOND])
+    assert "somebody else had changed the rule" in problem.message
+
+
+def test_what_somebody_else_changed_while_no_daemon_ran_is_told(there: SieveServer, server: Dovecot) -> None:
+    Kept(there, lambda: server.password).rule.keep([EX])
+    assert Kept(there, lambda: server.password).rule.keep([EX, SECOND]) == (), "a longer list is no meddling"
+    with scripts(there, lambda: server.password) as session:
+        session.carry_out((Put("webmail", "keep;"), Activate("webmail")))
+    (problem,) = Kept(there, lambda: server.password).rule.keep([EX])
+    assert "somebody else had changed the rule" in problem.message
+    assert Kept(there, lambda: server.password).rule.keep([EX]) == ()
+
+
 def test_a_refused_login_is_told_and_is_not_the_mailboxs(there: SieveServer) -> None:
     """Or the source itself would rest, and its mail stand in the inbox."""
     (problem,) = Kept(there, lambda: "wrong").rule.keep([EX])

@@ -123,6 +123,8 @@ def test_gmail_is_given_a_file_that_skips_inbox_and_spam_in_searches_of_bounded_
     filters = [each for each in said if each]
     assert filters[0]["from"].startswith("ex@abuser.example OR ") and "Alex Example" not in str(said)
     assert sum(each["from"].count("person") for each in filters) == 200
+    both = gmail.filters([rule("ex@bücher.example")], "x")
+    assert '"ex@bücher.example OR ex@xn--bcher-kva.example"' in both
     assert '"-ex@abuser.example"' in gmail.filters([rule("-ex@abuser.example")], "x").replace("&quot;", '"')
     assert all(len(each["from"]) <= 1000 for each in filters)
     assert all(

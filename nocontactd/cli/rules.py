@@ -52,6 +52,8 @@ def run(args: Namespace) -> int:
     named = args.push or args.undo
     if args.kind == "gmail" and named:
         raise UsageError("gmail takes no script over the network; import the printed file in its settings")
+    if not args.folder.isprintable() or not args.folder.strip() or args.folder.upper() == "INBOX":
+        raise UsageError("--folder: a name without control characters, and not the inbox; nothing was done")
     if args.dry_run and not named:
         raise UsageError("--dry-run goes with --push or --undo")
     rules = situation.load(args)
@@ -87,9 +89,9 @@ def _there(config: Config, source: MailSource, state: Path, args: Namespace) -> 
             raise server_rule.lacks(source.name, lacking)
         else:
             steps = server_rule.install(config.entries, folder, standing)
-        _say(source.name, steps, done=not args.dry_run)
         if not args.dry_run:
             there.carry_out(steps)
+        _say(source.name, steps, done=not args.dry_run)
     if args.undo and source.sieve:
         print(visible(f"{source.name}: {KEPT}"))
     return 0

@@ -98,12 +98,12 @@ class Fields:
             self.wrong(key, "there is no such home folder; write the whole path")
             return None
 
-    def texts(self, key: str, check: Check | None = None) -> list[str] | None:
-        """A list of texts, those that are good; None where there is no list."""
+    def texts(self, key: str, check: Check | None = None, *, verbatim: bool = False) -> list[str] | None:
+        """A list of texts, those that are good; None where there is no list. `verbatim`: with blanks at their ends."""
         items = self._items(key)
         if items is None:
             return None
-        said = (checked(item, "one text belongs here", self.complain, check) for item in items)
+        said = (checked(item, "one text belongs here", self.complain, check, verbatim=verbatim) for item in items)
         return [text for text in said if text is not None]
 
     def warn(self, key: str, check: Check) -> None:
@@ -150,7 +150,13 @@ class Fields:
 
 
 def checked(
-    node: Node, shape: str, complain: Complain, check: Check | None = None, *, lines: bool = False
+    node: Node,
+    shape: str,
+    complain: Complain,
+    check: Check | None = None,
+    *,
+    lines: bool = False,
+    verbatim: bool = False,
 ) -> str | None:
     """The text of a node; None, and a complaint, where it has none or a wrong one."""
     if isinstance(node, Spoilt):
@@ -158,16 +164,16 @@ def checked(
     if not isinstance(node, Scalar):
         complain(node.at, shape)
         return None
-    problem = _malformed(node.text, lines) or (check(node.text) if check else "")
+    problem = _malformed(node.text, lines=lines, verbatim=lines or verbatim) or (check(node.text) if check else "")
     if problem:
         complain(node.at, problem)
         return None
     return node.text
 
 
-def _malformed(text: str, lines: bool) -> str:
+def _malformed(text: str, *, lines: bool, verbatim: bool) -> str:
     if not text.strip():
         return "there is no value here"
     if not lines and "\n" in text:
         return "this goes over several lines"
-    return "white space stands at the beginning or the end of this" if not lines and text != text.strip() else ""
+    return "white space stands at the beginning or the end of this" if not verbatim and text != text.strip() else ""

@@ -115,7 +115,7 @@ def _mail(fields: Fields, folder: Path) -> tuple[MailSource, Fields]:
         port=fields.number("port", 65535) or PORTS[security],
         security=security,
         folders=_folders(fields),
-        never_touch=tuple(fields.texts("never_touch") or ()),
+        never_touch=tuple(fields.texts("never_touch", verbatim=True) or ()),
         every=fields.duration("every", LEAST_EVERY, EVERY),
         ca_file=fields.path("ca_file", folder),
         authserv_id=fields.text("authserv_id", lambda text: "this is one word" if set(text) & set(' ;=()"') else ""),
@@ -162,7 +162,7 @@ def _folders(fields: Fields) -> tuple[str, ...] | None:
         return None
     if fields.empty("folders"):
         fields.wrong("folders", "the list is empty: nothing would be looked at")
-    texts = fields.texts("folders")
+    texts = fields.texts("folders", verbatim=True)
     return None if texts is None else tuple(dict.fromkeys(texts))
 
 

@@ -12,7 +12,7 @@ _USUAL = {
     "\\sent": """
         sent|sent items|sent messages|sent mail|sent-mail
         |gesendet|gesendete objekte|gesendete elemente|gesendete nachrichten|gesendete mails
-        |envoyés|messages envoyés|éléments envoyés|courrier envoyé
+        |gesendete e-mails|envoyés|envoyes|messages envoyés|éléments envoyés|courrier envoyé
         |enviados|elementos enviados|mensajes enviados|correo enviado
         |itens enviados|mensagens enviadas|e-mails enviados|e-mail enviado
         |inviata|inviati|posta inviata|elementi inviati|messaggi inviati
@@ -20,14 +20,22 @@ _USUAL = {
         |wysłane|elementy wysłane|skickat|skickade|skickade objekt|sendt|sendt post|sendte elementer
         |lähetetyt|lähetetyt viestit|odeslané|odeslaná pošta|odoslané|odoslaná pošta
         |elküldött|elküldött elemek|elküldött üzenetek|trimise|elemente trimise|poslano|poslane poruke
-        |gönderilmiş|gönderilmiş öğeler|gönderilenler|απεσταλμένα|отправленные|надіслані|изпратени
-        |送信済み|送信済みメール|送信済みアイテム|已发送|已发送邮件|已傳送|寄件備份|已寄出
-        |보낸편지함|보낸 편지함|보낸메일함""",
+        |gönderilmiş|gönderilmiş öğeler|gönderilenler|gönderilmiş postalar|απεσταλμένα|σταλμένα
+        |отправленные|отправленные элементы|надіслані|відправлені|изпратени|послате|poslato|poslana pošta
+        |enviats|elements enviats|bidalitakoak|sendur póstur|išsiųsti|išsiųsti laiškai|nosūtītie|nosūtītās vienības
+        |saadetud|saadetud kirjad|đã gửi|thư đã gửi|mục đã gửi|terkirim|pesan terkirim|item terkirim
+        |ส่งแล้ว|จดหมายที่ส่ง|รายการที่ถูกส่ง|भेजे गए|भेजा गया
+        |المرسلة|المرسل|البريد المرسل|الرسائل المرسلة|العناصر المرسلة|ارسال‌شده|فرستاده شده
+        |נשלח|נשלחו|דואר שנשלח|פריטים שנשלחו
+        |送信済み|送信済みメール|送信済みアイテム|送信済みトレイ|送信箱|已发送|已发送邮件|已发邮件|已傳送|寄件備份|已寄出
+        |보낸편지함|보낸 편지함|보낸메일함|보낸 메일함""",
     "\\drafts": """
         drafts|draft|entwürfe|entwurf|brouillons|brouillon|borradores|borrador|rascunhos|rascunho|bozze
         |concepten|kopie robocze|wersje robocze|szkice|utkast|kladder|kladde|luonnokset|koncepty|rozepsané
-        |piszkozatok|ciorne|osnutki|skice|taslaklar|πρόχειρα|черновики|чернетки|чернови
-        |下書き|草稿|草稿箱|草稿匣|임시보관함|임시 보관함""",
+        |rozpracované|rozpísané|piszkozatok|ciorne|osnutki|skice|nacrti|нацрти|taslaklar|πρόχειρα|черновики|чернетки|чернови
+        |esborranys|zirriborroak|drög|juodraščiai|melnraksti|mustandid|thư nháp|bản nháp|nháp|draf|konsep
+        |ร่าง|จดหมายร่าง|แบบร่าง|ड्राफ़्ट|المسودات|مسودات|پیش‌نویس‌ها|טיוטות
+        |下書き|ドラフト|草稿|草稿箱|草稿夹|草稿匣|임시보관함|임시 보관함""",
     "\\trash": """
         trash|deleted items|deleted messages|deleted|bin|rubbish|papierkorb|gelöschte elemente|gelöschte objekte
         |corbeille|éléments supprimés|papelera|elementos eliminados|lixeira|lixo|itens excluídos|itens eliminados
@@ -35,7 +43,9 @@ _USUAL = {
         |papperskorg|papperskorgen|borttagna objekt|papirkurv|slettet post|slettede elementer|roskakori|poistetut
         |koš|odstraněná pošta|kôš|lomtár|törölt elemek|coș de gunoi|elemente șterse|smeće|koš za smeti
         |çöp kutusu|çöp|silinmiş öğeler|κάδος|κάδος απορριμμάτων|корзина|удаленные|кошик|видалені|кошче
-        |ゴミ箱|削除済みアイテム|已删除邮件|已删除|垃圾桶|휴지통|지운편지함""",
+        |paperera|ruslafata|šiukšlinė|šiukšliadėžė|miskaste|atkritne|prügikast|thùng rác|sampah|tempat sampah
+        |ถังขยะ|ट्रैश|المهملات|سلة المهملات|العناصر المحذوفة|זבל|אשפה|פריטים שנמחקו
+        |ゴミ箱|ごみ箱|削除済みアイテム|已删除邮件|已删除|垃圾桶|휴지통|지운편지함""",
 }
 
 
@@ -104,6 +114,15 @@ def with_role(listed: Sequence[Folder], role: str) -> frozenset[str]:
         return marked - {"INBOX"}
     usual = {_folded(name) for name in _USUAL[role].split("|")}
     return frozenset(f.name for f in listed if _holds_mail(f) and _folded(_top(f)) in usual)
+
+
+def unknown(listed: Sequence[Folder], never_touch: Iterable[str]) -> tuple[str, ...]:
+    """What is wrong with names under `never_touch`, which may be misspelt: a sentence each, and no name in it."""
+    return tuple(
+        f"folder number {number} under `never_touch` is not there; is it spelled as the server shows it?"
+        for number, name in enumerate(never_touch, 1)
+        if not any(_is_taboo(folder, (name,)) for folder in listed) and not _same(name, "INBOX")
+    )
 
 
 def _owned(listed: Sequence[Folder], role: str, foreign: Iterable[str], never_touch: Iterable[str]) -> Iterator[Folder]:

@@ -29,7 +29,7 @@ from nocontactd.ports import Concerns
 from nocontactd.reading import Reader
 from nocontactd.sources.imap.answers import Standing
 from nocontactd.sources.imap.contents import Contents
-from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
+from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash, unknown
 from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
 from nocontactd.sources.imap.look import envelopes_of, look_through
@@ -276,10 +276,12 @@ class Mailbox:
 
     def remarks(self) -> tuple[str, ...]:
         """What is no fault and should be known, a sentence each. SourceError, CredentialError: as `check`."""
-        _, folders = self._sent()
+        listed, folders = self._sent()
+        misspelt = unknown(listed.folders, self._never_touch)
         if not folders or any(self._unreadable(Choice(folder)) for folder in folders):
-            return ("whom you have written to is not known: no Sent folder can be read; so they may be held, too",)
-        return ()
+            unread = "whom you have written to is not known: no Sent folder can be read; so they may be held, too"
+            return (*misspelt, unread)
+        return misspelt
 
     def _unreadable(self, choice: Choice) -> str:
         try:
