@@ -173,10 +173,11 @@ class Listener:
             arrival = self._arrival(session, idling, inbox)
             if arrival:
                 self._put(arrival)
+        except LostError:
+            self._plain_until = time.monotonic() + PLAIN
+            raise
         except SourceError:
             self._plain_until = time.monotonic() + PLAIN
-            if not session.alive:
-                raise
         finally:
             self._ring()
         if arrival is None:
