@@ -87,10 +87,11 @@ class Contents:
 def _parts(session: Session, wanted: Mapping[int, frozenset[Want]], *, whole: bool) -> dict[int, _Parts]:
     """Calendars and text of those that have any: their beginnings, or as much as is ever read."""
     texts = any(Want.TEXT in wants for wants in wanted.values())
-    structures = session.fetch(list(wanted), "(UID BODYSTRUCTURE)", lenient=True, holding=None if texts else _CALENDAR)
+    structures = session.fetch_each([list(wanted)], "(UID BODYSTRUCTURE)", holding=() if texts else _CALENDAR)
     chosen = {
         answer.uid: tuple(_chosen(sections(answer.structure), wanted[answer.uid]))
-        for answer in structures
+        for answers in structures
+        for answer in answers
         if answer.uid is not None
     }
     found: dict[int, _Parts] = {}
