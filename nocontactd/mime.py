@@ -23,6 +23,7 @@ _DEEPEST = 8
 _MOST_PADDED = 100  # pieces of base64 in one part, each ended by padding; clients show what follows it
 _LONGEST = 2000  # characters of a field with parameters
 
+_FIELDS = ("Content-Type", "Content-Disposition", "Content-Transfer-Encoding")
 _PARAMETER = re.compile(r';\s*([\w-]+)(\*[0-9*]*)?\s*=\s*(?:"((?:[^"\\]|\\.)*+)"?|([^\s;]*))')
 _PERCENT = re.compile("%([0-9A-Fa-f]{2})")
 _DELIMITED = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
@@ -113,7 +114,8 @@ def parameter(field: str, name: str) -> str:
 
 
 def _leaves(raw: bytes, depth: int) -> Iterator[Leaf]:
-    content_type = headers.field(raw, "Content-Type")[:_LONGEST]
+    content_type, disposition, encoding = headers.texts(raw, *_FIELDS)
+    content_type = content_type[:_LONGEST]
     kind = content_type.partition(";")[0].strip().lower() or "text/plain"
     if kind.startswith("multipart/"):
         for part in _parts(body(raw), parameter(content_type, "boundary")) if depth else ():
@@ -122,13 +124,12 @@ def _leaves(raw: bytes, depth: int) -> Iterator[Leaf]:
             else:
                 yield from _leaves(part, depth - 1)
         return
-    disposition = headers.field(raw, "Content-Disposition")
     yield Leaf(
         kind,
         parameter(content_type, "charset"),
         parameter(disposition, "filename") or parameter(content_type, "name"),
         disposition.lower().startswith("attachment"),
-        headers.field(raw, "Content-Transfer-Encoding"),
+        encoding,
         body(raw),
     )
 

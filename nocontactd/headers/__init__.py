@@ -8,12 +8,12 @@ bounds of `fields`; nothing raises.
 import re
 from collections.abc import Iterable, Iterator
 
-from nocontactd.headers.fields import author_fields, first
+from nocontactd.headers.fields import author_fields, first, first_in, header
 from nocontactd.headers.mailboxes import Room, mailboxes, rewritten, tagged
 from nocontactd.headers.words import decoded, readings
 from nocontactd.model import Author
 
-__all__ = ["addresses", "authors", "authors_in_full", "field", "message_id"]
+__all__ = ["addresses", "authors", "authors_in_full", "field", "message_id", "texts"]
 
 
 _DOT_ATOM = rb"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*"
@@ -62,7 +62,17 @@ def addresses(text: str) -> tuple[str, ...]:
 
 def field(raw: bytes, name: str) -> str:
     """The first field of this name, unfolded and decoded for a reader; "" where there is none."""
-    return " ".join(decoded(readings(first(raw, name))[0]).split())
+    return _shown(first(raw, name))
+
+
+def texts(raw: bytes, *names: str) -> tuple[str, ...]:
+    """The first field of each of these names."""
+    block = header(raw)
+    return tuple([_shown(first_in(block, name)) for name in names])
+
+
+def _shown(value: bytes) -> str:
+    return " ".join(decoded(readings(value)[0]).split())
 
 
 def message_id(raw: bytes) -> str:

@@ -70,7 +70,12 @@ def _bounded(block: bytes, plain: bool) -> Iterator[tuple[str, bytes]]:
 
 def first(raw: bytes, name: str) -> bytes:
     """The value of the first field of this name (ASCII), folding and all; empty where there is none."""
-    match = _field(name).search(header(raw))
+    return first_in(header(raw), name)
+
+
+def first_in(block: bytes, name: str) -> bytes:
+    """The same of a header block, as `header` gives it, where several fields are wanted."""
+    match = _field(name).search(block)
     return match[2] if match else b""
 
 
