@@ -83,4 +83,9 @@ class Health:
             said.append("the first look has not finished yet")
         elif late:
             said.append("the look that is under way has not finished yet")
-        return SourceStatus(name, not said, "; ".join(dict.fromkeys(said)) or None)
+        hints = [problem.hint for problem in outcome.problems or () if problem.hint]
+        return SourceStatus(name, not said, _joined(said), _joined(hints))
+
+
+def _joined(sentences: list[str]) -> str | None:
+    return "; ".join(dict.fromkeys(sentences)) or None

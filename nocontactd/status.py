@@ -36,6 +36,8 @@ class SourceStatus:
     healthy: bool
     problem: str | None
     """What was not done, and why; without any value."""
+    hint: str | None = None
+    """What the owner can do about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,15 @@ def test_a_problem_is_told_once_and_without_the_name_of_its_source(health: Healt
     problem = SourceError("home: a folder was not looked through")
     health.finished("home", (problem, SourceError("home: a folder was not looked through")), 60)
     assert health.status((), ()).sources[0].problem == "a folder was not looked through"
+    assert health.status((), ()).sources[0].hint is None
+
+
+def test_what_can_be_done_about_a_problem_is_told_with_it(health: Health) -> None:
+    health.finished(
+        "home", (SourceError("home: more than may be", "raise it"), SourceError("home: gone", "raise it")), 60
+    )
+    source = health.status((), ()).sources[0]
+    assert (source.problem, source.hint) == ("more than may be; gone", "raise it")
 
 
 def test_a_known_error_is_a_finished_look(health: Health) -> None:

@@ -14,7 +14,7 @@ from nocontactd.status import Answer, Problem, SourceStatus, Status
 SAID = Status(
     healthy=False,
     since=datetime(2026, 11, 22, tzinfo=UTC),
-    sources=(SourceStatus("home", True, None), SourceStatus("work", False, "the login was refused")),
+    sources=(SourceStatus("home", True, None), SourceStatus("work", False, "the login was refused", "the key")),
     problems=("config.yaml:1:1: this key is not known",),
     remarks=("ceremony: unattended",),
 )

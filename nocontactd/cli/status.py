@@ -81,6 +81,8 @@ def _tell(
     for source in sources if running else ():
         if not source.healthy:
             print(visible(f"  {source.source}: {source.problem or 'not healthy'}"))
+            if source.hint:
+                print(visible(f"    hint: {source.hint}"))
     for remark in (*(said.remarks if running and said else ()), *_reminders(config)):
         print(f"  remark: {visible(remark)}")
 
