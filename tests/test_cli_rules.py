@@ -38,6 +38,14 @@ def test_the_printed_script_is_what_is_installed(owner: Installation, server: Do
     assert script.read_text().split() == printed.stdout.split()
 
 
+@pytest.mark.parametrize("kind", ["sieve", "gmail"])
+def test_what_is_printed_for_a_server_is_utf_8_whatever_the_terminal_takes(owner: Installation, kind: str) -> None:
+    owner.put("config.yaml", owner.config.read_text().replace("ex@abuser.example", "müller@abuser.example"))
+    owner.environ["PYTHONIOENCODING"] = "ascii:strict"
+    printed = owner.nocontact("rules", kind)
+    assert printed.returncode == 0 and "müller@abuser.example" in printed.stdout
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(owner: Installation, server: Dovecot) -> None:
     for words in ("--push", "--undo"):
         said = owner.nocontact("rules", "sieve", words, "home", "--dry-run")

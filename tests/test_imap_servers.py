@@ -162,6 +162,20 @@ def test_a_folder_of_any_name_is_looked_through_and_emptied(capabilities: tuple[
         }
 
 
+@pytest.mark.parametrize("name", ["R&D", "A&B-C", "&zz", "100 & more"])
+def test_a_name_that_is_no_utf_7_is_looked_through_and_holds_up_no_other(name: str) -> None:
+    """As of a folder that was made beside the server, in its files: nothing at all was looked at."""
+    with plain_imap(UIDPLUS) as server:
+        server.boxes[name] = Box(30)
+        for box in (server.boxes[name], server.boxes["INBOX"]):
+            box.put(Mail(EX % (1, 1)))
+        source = mailbox(server)
+        taken = refs(source)
+        assert {ref.folder for ref in taken} == {name, "INBOX"}
+        assert source.remove(receipts(taken)).problems == ()
+        assert not server.boxes[name].mails and not server.boxes["INBOX"].mails
+
+
 @pytest.mark.parametrize("capabilities", [REV2, UTF8, UIDPLUS], ids=["rev2", "utf8", "rev1"])
 @pytest.mark.parametrize("foreign", ["Others/", "&BB8EQAQ4BDIENQRC-/", "#shared."])
 def test_other_peoples_folders_are_left_alone_however_they_are_spelled(

@@ -8,6 +8,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
+from io import TextIOWrapper
 from pathlib import Path
 
 from nocontactd import gmail, server_rule, sieve
@@ -24,7 +25,8 @@ sieve   print the block list as a Sieve script (RFC 5228) that files listed peop
         marked block at its top. --undo SOURCE takes it away again. With --dry-run both only say
         what they would do. What is printed wants imap4flags (RFC 5232); --push does without where
         the server lacks it. Where the source has `sieve:` in the configuration, the daemon keeps
-        the rule in force by itself.
+        the rule in force by itself. What is printed knows no server: where the names of folders
+        begin with a prefix there, give it, too (--folder INBOX.nocontact).
 gmail   print a file to be imported in Gmail's settings, under "Filters and Blocked Addresses".
 
 A rule on the server recognises less than the daemon does: whole addresses and domains, in the
@@ -60,6 +62,8 @@ def run(args: Namespace) -> int:
     config = rules.config
     if named:
         return _there(config, _source(config, named), rules.state, args)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the terminal's is: the file goes to a server
     print(gmail.filters(config.entries, args.folder) if args.kind == "gmail" else _script(config, args.folder), end="")
     return 0
 

@@ -36,7 +36,15 @@ def folder(attributes: Sequence[bytes], delimiter: bytes | None, name: bytes | s
         name = b"NIL"
     spelled = name.encode("ascii") if isinstance(name, str) else name
     lowered = frozenset(attribute.decode("ascii").lower() for attribute in attributes)
-    return Folder(decode(spelled), lowered, (delimiter or b"").decode("ascii")), spelled
+    return Folder(_shown(spelled), lowered, (delimiter or b"").decode("ascii")), spelled
+
+
+def _shown(spelled: bytes) -> str:
+    """A name as people know it. What is no modified UTF-7, as of a folder made beside the server, stands for itself."""
+    try:
+        return str(decode(spelled))
+    except ValueError:
+        return spelled.decode("latin-1")
 
 
 def standings(answers: Iterable[Raw]) -> Iterator[tuple[bytes, Standing]]:
