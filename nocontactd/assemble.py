@@ -18,7 +18,7 @@ from nocontactd.errors import ConfigError
 from nocontactd.examiner import DkimExaminer
 from nocontactd.kept_rule import KeptRule
 from nocontactd.ledger import SqliteLedger
-from nocontactd.model import Rule
+from nocontactd.model import Envelope, Rule
 from nocontactd.ports import Listener, Relay, Source
 from nocontactd.reading import Reader
 from nocontactd.sieve import FOLDER
@@ -54,8 +54,11 @@ class Job:
     relay: Relay | None
     section: MailSource | PhoneSource
     """What it was made of: of an equal section nothing new is made."""
-    listener: Callable[[Callable[[], None]], Listener] | None = None
-    """Makes one that calls back whenever something may have come; None where only the timer looks."""
+    listener: Callable[[Callable[[], None], Callable[[Envelope], bool]], Listener] | None = None
+    """Makes one that calls back whenever something may have come; None where only the timer looks.
+
+    It is told how to know what is to be sealed, so that it can have that at hand.
+    """
     rule: KeptRule | None = None
     """The block list as a rule on the server, where one is kept."""
     inbox: Source | None = None
@@ -198,7 +201,8 @@ def _mailbox(section: MailSource, state: Path, environ: Mapping[str, str]) -> Jo
 
     source = mailbox(section, *_login(section, state, environ))
     rule = _rule(section, source, state, environ)
-    return Job(section.name, section.every, source, None, section, source.listener, rule, Inbox(source))
+    inbox = Inbox(source)
+    return Job(section.name, section.every, source, None, section, inbox.listener, rule, inbox)
 
 
 def mailbox(section: MailSource, password: Callable[[], str], renewed: Callable[[], str] | None = None) -> "Mailbox":

@@ -1,8 +1,10 @@
 """Sealed but not yet known to be gone, and how far each folder was looked through: one SQLite file.
 
-Each call is one transaction that is on the disk when it returns. In it stand names of sources,
-folders and records, UIDs, SIDs and digests: no address, no number, nothing of a message. To lose
-it costs second copies and a longer look, so a damaged file is put aside and a new one begun.
+Each call is one transaction that is on the disk when it returns, but for those that end a reservation
+or a receipt: after a power cut a receipt is made again of its record, and what is gone is removed once
+more. In it stand names of sources, folders and records, UIDs, SIDs and digests: no address, no number,
+nothing of a message. To lose it costs second copies and a longer look, so a damaged file is put aside
+and a new one begun.
 People the owner has written to stand in it as digests under a key that lies in a file beside it.
 """
 
@@ -69,12 +71,12 @@ class SqliteLedger:
 
     def release(self, refs: Iterable[MessageRef]) -> None:
         rows = [_row(ref) for ref in refs]
-        with self._transaction() as database:
+        with self._transaction(wait=False) as database:
             database.executemany(f"DELETE FROM reservations WHERE {_THIS}", rows)
 
     def note(self, receipts: Iterable[Receipt]) -> None:
         rows = [(*_row(receipt.ref), receipt.record) for receipt in receipts]
-        with self._transaction() as database:
+        with self._transaction(wait=False) as database:
             database.executemany(f"INSERT OR REPLACE INTO receipts ({COLUMNS}, record) VALUES (?, ?, ?, ?, ?)", rows)
             database.executemany(f"DELETE FROM reservations WHERE {_THIS}", [row[:4] for row in rows])
 
@@ -91,7 +93,7 @@ class SqliteLedger:
 
     def close(self, receipts: Iterable[Receipt]) -> None:
         rows = [(receipt.ref.source, receipt.record) for receipt in receipts]
-        with self._transaction() as database:
+        with self._transaction(wait=False) as database:
             database.executemany("DELETE FROM receipts WHERE source = ? AND record = ?", rows)
 
     def cursors(self, source: str) -> Mapping[str, Cursor]:
@@ -206,9 +208,11 @@ class SqliteLedger:
         return bool(self._rows(query, mark(self._key, address), _number(before)))
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, wait: bool = True) -> Iterator[sqlite3.Connection]:
+        """`wait`: until it is on the disk, and all before it. Else a kill leaves it there, and a power cut may not."""
         with self._lock:
             try:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if wait else 'NORMAL'}")
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")

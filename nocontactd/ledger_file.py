@@ -81,7 +81,7 @@ def _connected(path: Path) -> sqlite3.Connection:
         unless_sound.callback(database.close)
         _check(database)
         database.execute("PRAGMA journal_mode = WAL").fetchall()  # one fsync a commit instead of three
-        database.execute("PRAGMA synchronous = FULL")  # and that one at each commit, before it returns
+        database.execute("PRAGMA synchronous = FULL")  # and that one before a commit returns; see ledger.py
         database.execute("PRAGMA journal_size_limit = 1048576")
         database.execute("PRAGMA cache_size = -512")
         unless_sound.pop_all()

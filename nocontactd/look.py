@@ -13,9 +13,9 @@ from nocontactd import in_force, state, status
 from nocontactd.acquaintance import learn
 from nocontactd.assemble import Job, Parts, assemble, reassemble
 from nocontactd.coverage import Looked
-from nocontactd.decide import Policy
+from nocontactd.decide import Policy, decide
 from nocontactd.errors import CredentialError, NocontactError
-from nocontactd.model import Progress
+from nocontactd.model import Envelope, Progress
 from nocontactd.poll import poll
 
 
@@ -62,6 +62,12 @@ def _arrived(job: Job, parts: Parts, now: Callable[[], datetime]) -> int:
         if job.inbox:
             return poll(job.inbox, parts.archive, parts.ledger, _policy(parts, now), now, only_new=True).matches
     return 0
+
+
+def is_to_be_sealed(envelope: Envelope, parts: Parts, now: Callable[[], datetime]) -> bool:
+    """Whether a look would seal this, as things stand."""
+    rules = _policy(parts, now)
+    return rules.seals(decide(envelope, rules))
 
 
 def _policy(parts: Parts, now: Callable[[], datetime]) -> Policy:

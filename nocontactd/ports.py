@@ -184,6 +184,9 @@ class Scripts(Protocol):
 class Ledger(Protocol):
     """What must outlive a process. Each call is committed on return. Holds no address and no number.
 
+    A power cut may undo `release`, `note` and `close` where no other call has followed: a reservation then stands
+    again, of which `Sealer.recall` makes the receipt, or a receipt, by which what is gone is removed once more.
+
     SealError when it cannot be written: then this source stops.
     """
 

@@ -26,8 +26,8 @@ from nocontactd.health import Health
 from nocontactd.in_force import InForce
 from nocontactd.interruptible import Interruptible, InterruptibleRelay
 from nocontactd.journal import log, open_journal, where
-from nocontactd.look import enter_loosenings, look, unusable
-from nocontactd.model import Progress
+from nocontactd.look import enter_loosenings, is_to_be_sealed, look, unusable
+from nocontactd.model import Envelope, Progress
 from nocontactd.notify import notify, watchdog
 from nocontactd.ports import Listener
 from nocontactd.proposal import Proposal
@@ -299,10 +299,13 @@ class Service:
 
     def _listen(self, watch: Watch, job: Job) -> None:
         """Have the source say when something may have come, if it can; the timer goes on regardless."""
-        listener = job.listener(watch.ring) if job.listener else None
+        listener = job.listener(watch.ring, self._wants) if job.listener else None
         watch.hear(listener)
         if listener:
             Thread(target=self._hear, args=(job.name, listener), daemon=True).start()
+
+    def _wants(self, envelope: Envelope) -> bool:
+        return is_to_be_sealed(envelope, self._parts, self._now)
 
     def _hear(self, source: str, listener: Listener) -> None:
         def run() -> tuple[NocontactError, ...]:

@@ -5,9 +5,10 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ class Bell:
 
 
 @contextmanager
-def listening(port: int, user: str, password: str, bell: Bell, **limits: float) -> Iterator[Listener]:
+def listening(port: int, user: str, password: str, bell: Bell, **limits: Any) -> Iterator[Listener]:
     server = Server("home", "127.0.0.1", port, user, "none", None, False, Patience(connect=2, read=5, command=5))
     listener = Listener(lambda: connect(server, lambda: password), bell, lambda: 0.0, **limits)
     thread = threading.Thread(target=listener.run)
@@ -117,8 +118,16 @@ def test_nothing_that_comes_just_before_an_idle_or_soon_after_is_missed(server: 
 class Tricks:
     """A server that greets, lets in, opens INBOX, and leaves each IDLE to the test."""
 
-    def __init__(self, *idles: Callable[[socket.socket, "Lines"], None], capability: str = "IMAP4rev1 IDLE") -> None:
+    def __init__(
+        self,
+        *idles: Callable[[socket.socket, "Lines"], None],
+        capability: str = "IMAP4rev1 IDLE",
+        fetches: Sequence[bytes] = (),
+    ) -> None:
+        """`fetches`: what is said to each UID FETCH, before its OK or instead of it; b"" hangs up."""
         self.idles = list(idles)
+        self.fetches = list(fetches)
+        self.asked: list[bytes] = []
         self.capability = capability
         self.connections: list[float] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -141,10 +150,17 @@ class Tricks:
             client.sendall(b"* OK [CAPABILITY %b] ready\r\n" % self.capability.encode())
             while True:
                 tag, command = next(lines).split(b" ", 1)
+                self.asked.append(command)
                 if command.upper().startswith(b"EXAMINE"):
                     client.sendall(b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 1] x\r\n")
                 elif command.upper().startswith(b"IDLE"):
                     (self.idles.pop(0) if self.idles else patient)(client, lines)
+                elif command.upper().startswith(b"UID FETCH") and self.fetches:
+                    if not (said := self.fetches.pop(0)):
+                        return
+                    client.sendall(said.replace(b"TAG", tag))
+                    if b"TAG" in said:
+                        continue
                 elif command.upper().startswith(b"NOTIFY"):
                     client.sendall(tag + b" NO [BADEVENT (AnnotationChange)] no\r\n")
                     continue
@@ -238,7 +254,7 @@ def chatters(client: socket.socket, lines: Lines) -> None:
 
 
 @contextmanager
-def tricks(*idles: Callable[[socket.socket, Lines], None], **said: str) -> Iterator[Tricks]:
+def tricks(*idles: Callable[[socket.socket, Lines], None], **said: Any) -> Iterator[Tricks]:
     server = Tricks(*idles, **said)
     try:
         yield server

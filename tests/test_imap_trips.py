@@ -15,6 +15,7 @@ from nocontactd.sources.imap import Inbox, Mailbox
 from nocontactd.sources.imap.look import AHEAD
 from tests.memory_archive import MemoryLedger, MemorySealer
 from tests.peers.dovecot import Dovecot, dovecot
+from tests.peers.onlooker import MailServer
 from tests.peers.trips import TripCounter, trip_counter
 from tests.test_imap_fuse import EX, FRIEND, rules
 
@@ -31,7 +32,7 @@ def server() -> Iterator[Dovecot]:
 class Owner:
     """A mailbox of many folders, looked at through a proxy that counts."""
 
-    def __init__(self, server: Dovecot, counter: TripCounter, user: str, folders: int) -> None:
+    def __init__(self, server: MailServer, counter: TripCounter, user: str, folders: int) -> None:
         self.counter = counter
         self.client = imaplib.IMAP4(server.host, server.port)
         self.client.authenticate("PLAIN", lambda _: f"\0{user}\0{server.password}".encode())
@@ -40,6 +41,7 @@ class Owner:
         self.mailbox = Mailbox(
             "home", host=counter.host, port=counter.port, user=user, security="none", password=lambda: server.password
         )
+        self.inbox = Inbox(self.mailbox)
         self.ledger, self.sealer = MemoryLedger(), MemorySealer()
 
     def put(self, octets: bytes, folder: str = "INBOX") -> None:
@@ -54,7 +56,7 @@ class Owner:
 
     def look_at_the_inbox(self) -> Report:
         """As it does after a sign."""
-        return poll(Inbox(self.mailbox), self.sealer, self.ledger, rules(), lambda: NOW, only_new=True)
+        return poll(self.inbox, self.sealer, self.ledger, rules(), lambda: NOW, only_new=True)
 
 
 @pytest.fixture

@@ -369,8 +369,12 @@ def test_what_a_call_returned_for_is_there_after_a_kill(path: Path, lines: int) 
     ledger.disconnect()
 
 
-def test_each_call_is_on_the_disk_when_it_returns(path: Path, tmp_path: Path) -> None:
-    """A kill leaves the kernel's memory alone, a power cut does not: look at the system calls themselves."""
+def test_each_call_but_a_note_is_on_the_disk_when_it_returns(path: Path, tmp_path: Path) -> None:
+    """A kill leaves the kernel's memory alone, a power cut does not: look at the system calls themselves.
+
+    A note that is lost with the power is made again of the reservation and the record, which are not; and so that
+    nobody waits for the disk between the receipt and the removal, it is not waited for.
+    """
     if not shutil.which("strace"):
         missing("strace")
     trace = tmp_path / "trace"
@@ -387,7 +391,7 @@ def test_each_call_is_on_the_disk_when_it_returns(path: Path, tmp_path: Path) ->
         elif f"<{tmp_path}>" in line and "sync(" in line:
             named = True  # the file stands in its folder
         elif " write(1<" in line:
-            assert synced
+            assert synced != ('"note' in line)
             assert written
             assert named
             written, returned = False, returned + 1

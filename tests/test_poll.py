@@ -1,15 +1,17 @@
 """One pass, killed at every call of every port: each listed message is at the source or sealed, others untouched."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 from nocontactd.decide import Policy, policy
 from nocontactd.errors import NocontactError, SealError, SourceError, UnreachableError
-from nocontactd.model import Disposition, Kind, MessageRef, Original, Receipt, Removal, Report, Rule
+from nocontactd.model import Cursor, Disposition, Kind, MessageRef, Original, Receipt, Removal, Report, Rule
 from nocontactd.poll import GROUP_MESSAGES, poll
 from tests.fuse import Died, Fuse
 from tests.memory_archive import MemoryLedger, MemorySealer
@@ -62,6 +64,33 @@ def filled(trash: str | None = None) -> World:
     return world
 
 
+class ForgetfulLedger(MemoryLedger):
+    """What is not waited for is lost with the power, unless something that is has followed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._disk = deepcopy(vars(self))
+
+    def cut_power(self) -> None:
+        vars(self).update(deepcopy(self._disk))
+
+    def reserve(self, pairs: Iterable[tuple[MessageRef, str]]) -> None:
+        self._waited(partial(super().reserve, tuple(pairs)))
+
+    def move(self, receipts: Iterable[Receipt]) -> None:
+        self._waited(partial(super().move, tuple(receipts)))
+
+    def advance(self, source: str, cursors: Iterable[Cursor], found: Iterable[MessageRef] = ()) -> None:
+        self._waited(partial(super().advance, source, tuple(cursors), tuple(found)))
+
+    def _waited(self, write: Callable[[], None]) -> None:
+        before = {name: each for name, each in deepcopy(vars(self)).items() if name != "_disk"}
+        write()
+        after = {name: each for name, each in deepcopy(vars(self)).items() if name != "_disk"}
+        if after != before:  # who writes nothing does not wait for the disk either
+            self._disk = after
+
+
 THEIRS = {letter(EX, number) for number in (10, 11, 30)}
 
 
@@ -105,6 +134,26 @@ def test_dead_at_any_call_each_listed_message_is_somewhere_and_one_more_pass_fin
         assert world.sealed() == Counter(THEIRS) or trash, f"doubled at call {at}, {fuse.names[-1]}"
         assert set(world.sealed()) == THEIRS
         assert world.source.everything() == before, f"left at call {at}, {fuse.names[-1]}"
+        assert world.ledger.open("memory") == [] and world.ledger.reserved("memory") == []
+
+
+@pytest.mark.parametrize("trash", [None, "Trash"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_power_cut_at_any_call_costs_nothing_although_receipts_are_noted_without_waiting_for_the_disk(
+    after: bool, trash: str | None
+) -> None:
+    for at in range(1, calls_of_a_pass(trash) + 1):
+        world = filled(trash)
+        world.ledger = ledger = ForgetfulLedger()
+        before = others(world)
+        with pytest.raises(Died):
+            world.pass_(fuse=Fuse(at, after=after))
+        ledger.cut_power()
+        assert world.standing() | set(world.sealed()) >= THEIRS, f"lost at call {at}"
+        assert world.pass_().problems == ()
+        assert world.sealed() == Counter(THEIRS) or trash, f"doubled at call {at}"
+        assert set(world.sealed()) == THEIRS
+        assert world.source.everything() == before, f"left at call {at}"
         assert world.ledger.open("memory") == [] and world.ledger.reserved("memory") == []
 
 

@@ -400,7 +400,7 @@ def test_looks_that_were_made_are_in_the_coverage(tmp_path: Path) -> None:
 class Ear:
     """A listener that a test rings by hand."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, ring: Callable[[], None], _wanted: object = None) -> None:
         self.ring = ring
         self.stopped = threading.Event()
 
@@ -414,7 +414,7 @@ class Ear:
 def with_ears(installed: Installed, ears: list[Ear]) -> Installed:
     """The same service, whose sources can be listened at."""
 
-    def listener(ring: Callable[[], None]) -> Ear:
+    def listener(ring: Callable[[], None], _wanted: object) -> Ear:
         ears.append(Ear(ring))
         return ears[-1]
 

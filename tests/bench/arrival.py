@@ -1,6 +1,6 @@
 """From delivery to gone: the daemon in IDLE against imapfilter's own idle loop, on one Dovecot, by turns.
 
-PYTHONPATH=. python tests/bench/arrival.py [idle|poll|crowd [DELIVERIES]]
+PYTHONPATH=. python tests/bench/arrival.py [idle|poll|crowd|alike [DELIVERIES]]
 """
 
 import imaplib
@@ -8,13 +8,15 @@ import os
 import random
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from tests.installation import Installation
@@ -31,6 +33,8 @@ while true do
 end
 """
 OTHER = b"From: nadia@friends.example\r\nSubject: tea\r\nMessage-ID: <%d@friends.example>\r\n\r\nHello.\r\n"
+Taken = tuple[float, float, float | None]
+"""When it was delivered, when it had gone, and when another client was told."""
 PATIENCE = 45.0
 """Seconds after which a message counts as missed."""
 LISTED = b"From: ex@abuser.example\r\nSubject: x\r\nMessage-ID: <%d@abuser.example>\r\n\r\nHello.\r\n"
@@ -70,17 +74,60 @@ def daemon(owner: Installation) -> Iterator[None]:
         process.wait(10)
 
 
-def fill(inbox: Path, messages: int) -> None:
-    """Messages of somebody else, as files: many names of a few."""
-    account = inbox.stat()
-    for number in range(messages):
-        place = inbox / "cur" / f"{1_700_000_000 + number}.M{number}P1.other:2,S"
-        first = inbox / "cur" / f"{1_700_000_000 + number // 1000 * 1000}.M{number // 1000 * 1000}P1.other:2,S"
-        if place == first:
-            place.write_bytes(OTHER % number)
+def fill(inbox: Path, messages: int, *, alike: bool = False) -> None:
+    """Messages of somebody else, as files: a thousand names of each. Named as Dovecot itself names them.
+
+    `alike`: by names that all end alike. They bring Dovecot's table of names to a crawl, whoever opens the inbox.
+    """
+    account, chance = inbox.stat(), random.Random(messages)
+    for at in range(0, messages, 1000):
+        octets = (OTHER % at).replace(b"\r\n", b"\n") + b"x" * chance.randrange(20_000)
+        lines = octets.count(b"\n")
+        sizes = f",S={len(octets)},W={len(octets) + lines}"
+        first = None
+        for number in range(at, min(at + 1000, messages)):
+            unique = f"M{number}P1" if alike else f"M{chance.randrange(1_000_000)}P{chance.randrange(32_768)}"
+            name = f"{1_700_000_000 + number}.{unique}.other{'' if alike else sizes}:2,S"
+            place = inbox / "cur" / name
+            if first:
+                os.link(first, place)
+                continue
+            first = place
+            place.write_bytes(octets)
             os.chown(place, account.st_uid, account.st_gid)
-        else:
-            os.link(first, place)
+
+
+class Ear(threading.Thread):
+    """One more client in IDLE, which notes when the server told of something."""
+
+    def __init__(self, server: Dovecot, user: str) -> None:
+        super().__init__(daemon=True)
+        self._socket = socket.create_connection((server.host, server.port))
+        self._socket.sendall(b"a LOGIN %b %b\r\nb EXAMINE INBOX\r\n" % (user.encode(), server.password.encode()))
+        self._until(b"b OK")
+        self.told: list[float] = []
+
+    def run(self) -> None:
+        self._socket.sendall(b"c IDLE\r\n")
+        with suppress(OSError):
+            while self._until(b"EXISTS"):
+                self.told.append(time.perf_counter())
+
+    def end(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+
+    def since(self, began: float) -> float | None:
+        """The first moment after this at which something was told."""
+        return next((moment for moment in self.told if moment > began), None)
+
+    def _until(self, wanted: bytes) -> bool:
+        said = b""
+        while wanted not in said:
+            octets = self._socket.recv(65_536)
+            if not octets:
+                return False
+            said = said[-20:] + octets
+        return True
 
 
 def places(inbox: Path) -> list[Path]:
@@ -89,7 +136,8 @@ def places(inbox: Path) -> list[Path]:
     return [inbox / "new" / name, *(inbox / "cur" / f"{name}:2,{flags}" for flags in ("", "S", "T", "ST"))]
 
 
-def seconds_until_gone(client: imaplib.IMAP4, inbox: Path, number: int) -> float | None:
+def until_gone(client: imaplib.IMAP4, inbox: Path, number: int) -> tuple[float, float] | None:
+    """When it was delivered, and when it had gone; None: it was missed."""
     client.append("INBOX", "", None, LISTED % number)
     began = time.perf_counter()
     there = places(inbox)
@@ -98,8 +146,8 @@ def seconds_until_gone(client: imaplib.IMAP4, inbox: Path, number: int) -> float
             for place in there:
                 place.unlink(missing_ok=True)
             return None
-        time.sleep(0.001)
-    return time.perf_counter() - began
+        time.sleep(0.0005)
+    return began, time.perf_counter()
 
 
 def logged_in(server: Dovecot, user: str) -> imaplib.IMAP4:
@@ -110,7 +158,7 @@ def logged_in(server: Dovecot, user: str) -> imaplib.IMAP4:
     return client
 
 
-def measured(deliveries: int, every: str, messages: int, count: int, theirs: bool) -> None:
+def measured(deliveries: int, every: str, messages: int, count: int, theirs: bool, alike: bool = False) -> None:
     """Deliver to both by turns; with so many messages of others in each inbox, and so many entries in each list."""
     with tempfile.TemporaryDirectory() as name, dovecot(password="plain") as server:
         folder = Path(name)
@@ -121,50 +169,73 @@ def measured(deliveries: int, every: str, messages: int, count: int, theirs: boo
         clients = {who: logged_in(server, user) for who, user in users.items()}
         inboxes = {who: server.folder / "home" / user / "Maildir" for who, user in users.items()}
         for who, client in clients.items():
-            fill(inboxes[who], messages)
+            fill(inboxes[who], messages, alike=alike)
             client.select("INBOX", readonly=True)  # so that the server's index is there
             client.search(None, "FROM", "ex@abuser.example")
             client.close()
-        taken: dict[str, list[float]] = {who: [] for who in users}
+        taken: dict[str, list[Taken]] = {who: [] for who in users}
         with imapfilter(folder, server, "other", count) if theirs else nullcontext(), daemon(owner):
             while "started" not in (owner.folder / "log").read_text():
                 time.sleep(0.05)
             while owner.nocontact("poll").returncode == 75:  # the first look has not finished
                 time.sleep(1)
             time.sleep(3 + messages / 10_000)  # the other one says nothing of when it is ready
+            ears = {who: Ear(server, user) for who, user in users.items()}
+            for ear in ears.values():
+                ear.start()
+            time.sleep(1)
             for number in range(deliveries):
                 for who, client in clients.items():
-                    seconds = seconds_until_gone(client, inboxes[who], number)
-                    if seconds is not None:
-                        taken[who].append(seconds)
+                    if moments := until_gone(client, inboxes[who], number):
+                        taken[who].append((*moments, ears[who].since(moments[0])))
+                    time.sleep(messages / 100_000)  # until those who listen have read the folder
                 time.sleep(random.random() * 0.2)
+            for ear in ears.values():
+                ear.end()
     show(deliveries, taken)
 
 
-def show(deliveries: int, taken: dict[str, list[float]]) -> None:
-    print(f"{'':12}{'median ms':>10}{'p99 ms':>10}{'missed':>8}")
+def show(deliveries: int, taken: dict[str, list[Taken]]) -> None:
+    """From its delivery, and from when a third client in IDLE was told; if it was told too late, that counts as 0."""
+    missed = ", ".join(f"{who} missed {deliveries - len(moments)}" for who, moments in taken.items())
+    print(
+        f"{'':12}{'delivery to gone: ms':>22}{'p99':>8}{'EXISTS to gone: ms':>22}{'p99':>8}   of {deliveries}, {missed}"
+    )
     found = {}
-    for who, times in taken.items():
-        p99 = statistics.quantiles(times, n=100)[-1] if len(times) > 1 else max(times, default=PATIENCE)
-        found[who] = statistics.median(times) if times else PATIENCE, p99
-        print(f"{who:12}{found[who][0] * 1000:10.0f}{p99 * 1000:10.0f}{deliveries - len(times):8}")
+    for who, moments in taken.items():
+        delivered = [gone - began for began, gone, _ in moments]
+        told = [gone - told if told else 0.0 for _, gone, told in moments]
+        found[who] = (*_middle_and_high(delivered), *_middle_and_high(told))
+        print(
+            f"{who:12}"
+            + "".join(f"{1000 * one:{width}.1f}" for one, width in zip(found[who], (22, 8) * 2, strict=True))
+        )
     if "imapfilter" in found:
-        medians, highs = ([found[who][at] for who in ("nocontactd", "imapfilter")] for at in (0, 1))
-        print(f"ratio of medians {medians[0] / medians[1]:.2f}, of p99 {highs[0] / highs[1]:.2f}")
+        ratios = (ours / theirs for ours, theirs in zip(found["nocontactd"], found["imapfilter"], strict=True))
+        print(
+            f"{'ratio':12}" + "".join(f"{ratio:{width}.2f}" for ratio, width in zip(ratios, (22, 8) * 2, strict=True))
+        )
+
+
+def _middle_and_high(times: Sequence[float]) -> tuple[float, float]:
+    if len(times) < 2:
+        return (*times, *times) if times else (PATIENCE, PATIENCE)
+    return statistics.median(times), statistics.quantiles(times, n=100)[-1]
 
 
 RUNS = {
-    "idle": ("a small inbox, one entry, IDLE", 200, "60s", 0, 1, True),
-    "poll": ("every: 0.1s", 100, "0.1s", 0, 1, False),
-    "crowd": ("100,000 messages in the inbox, 20 entries, IDLE", 3, "60s", 100_000, 20, True),
+    "idle": ("a small inbox, one entry, IDLE", 200, "60s", 0, 1, True, False),
+    "poll": ("every: 0.1s", 100, "0.1s", 0, 1, False, False),
+    "crowd": ("100,000 messages in the inbox, 20 entries, IDLE", 3, "60s", 100_000, 20, True, False),
+    "alike": ("the same, by file names that all end alike", 3, "60s", 100_000, 20, True, True),
 }
 
 
 def main(which: str = "", deliveries: str = "") -> None:
-    for name, (what, usual, every, messages, count, theirs) in RUNS.items():
+    for name, (what, usual, *how) in RUNS.items():
         if which in ("", name):
             print(what)
-            measured(int(deliveries or usual), every, messages, count, theirs)
+            measured(int(deliveries or usual), *how)
 
 
 if __name__ == "__main__":

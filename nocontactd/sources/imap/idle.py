@@ -2,16 +2,24 @@
 
 Whoever is rung looks for himself, and looks on a timer regardless. So a sign too many costs a look,
 and a sign that is lost costs an interval; what must not happen is silence that looks like peace.
-Each way of going deaf ends in a new connection and a ring.
+Each way of going deaf ends in a new connection and a ring. What came to the inbox is asked for here,
+on the listener's own connection, and handed over before the ring (arrival.py); whatever is odd about
+it, the ring alone is what is left.
 """
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Event
+from typing import Self
 
 from nocontactd.errors import CredentialError, SourceError
-from nocontactd.sources.imap.session import LostError, Session
+from nocontactd.model import Envelope, Look
+from nocontactd.sources.imap.arrival import Arrival, Whole
+from nocontactd.sources.imap.idling import Idling
+from nocontactd.sources.imap.look import headers_from
+from nocontactd.sources.imap.session import LostError, Selected, Session
 
 RENEW = 240.0
 """Seconds in one IDLE: servers and routers forget a silent connection, some after five minutes."""
@@ -22,11 +30,49 @@ LONGEST_REST = 300.0
 """Seconds until a lost connection is made anew: doubled each time, up to this."""
 REFUSED_REST = 900.0
 """Seconds after a refused login: the look itself tells the owner of it."""
+PLAIN = 3600.0
+"""Seconds in which nothing is asked for with a sign, after a server refused that or the connection was lost over it."""
 
+Bring = Callable[[Session, Selected, Sequence[int]], tuple[tuple[Envelope, ...], tuple[Whole, ...]] | None]
 _CAME = re.compile(rb"\* (?:\d+ EXISTS|STATUS\b.*\bUIDNEXT)\b", re.IGNORECASE)
 """Something came to the inbox, or (NOTIFY) to another folder."""
+_NUMBER = re.compile(rb"\* (\d{1,18}) (EXISTS|EXPUNGE)\b", re.IGNORECASE)
 _OVERFLOW = re.compile(rb"\* OK \[NOTIFICATIONOVERFLOW\b", re.IGNORECASE)
 _BYE = re.compile(rb"\* BYE\b", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class _Standing:
+    """The open inbox, by what was asked of it and by what the server says unasked."""
+
+    where: Selected
+    next_uid: int
+    """What has this UID or a higher one was not asked for yet; 0: nobody knows it."""
+    asked: int
+    """Messages below that."""
+    exists: int
+    """Messages by what was said last."""
+
+    @classmethod
+    def of(cls, where: Selected) -> Self:
+        return cls(where, where.uidnext or 0, where.exists, where.exists)
+
+    def open(self, where: Selected) -> None:
+        """It was opened anew."""
+        self.where, self.next_uid, self.asked, self.exists = where, where.uidnext or 0, where.exists, where.exists
+
+    def hear(self, lines: list[bytes]) -> list[bytes]:
+        """These were said. What was expunged counts as asked for; if it was not, the numbers disagree."""
+        for line in lines:
+            if said := _NUMBER.match(line):
+                expunged = said[2].upper() == b"EXPUNGE"
+                self.exists = self.exists - 1 if expunged else int(said[1])
+                self.asked -= expunged
+        return lines
+
+    @property
+    def came(self) -> int:
+        return self.exists - self.asked
 
 
 class Listener:
@@ -42,10 +88,17 @@ class Listener:
         jitter: Callable[[], float],
         renew: float = RENEW,
         answer: float = ANSWER,
+        bring: Bring | None = None,
+        put: Callable[[Arrival], None] = lambda _arrival: None,
     ) -> None:
-        """`jitter`: a number from 0 to 1, so that the clients of a server that went away do not all come at once."""
+        """`jitter`: a number from 0 to 1, so that the clients of a server that went away do not all come at once.
+
+        `bring`: asks for what came, to be `put` before the ring.
+        """
         self._connect, self._ring, self._jitter = connect, ring, jitter
         self._renew, self._answer = renew, answer
+        self._bring, self._put = bring, put
+        self._plain_until = 0.0
         self.deaf = False
         """The server has no IDLE: there is nothing to listen to."""
         self._ended = Event()
@@ -80,23 +133,71 @@ class Listener:
             if "IDLE" not in session.capabilities:
                 self.deaf = True
                 return
-            session.examine("INBOX")
+            inbox = _Standing.of(session.examine("INBOX"))
             session.notify()
+            told = False
             while not self._ended.is_set():
-                self._idle(session)
+                told = self._idle(session, inbox, told=told)
         finally:
             self._session = None
             session.close()
 
-    def _idle(self, session: Session) -> None:
-        """One IDLE. Something may have come before it stood, even in the segment that says so: look at once."""
-        with session.idle(self._answer) as said:
-            self._ring()
+    def _idle(self, session: Session, inbox: _Standing, *, told: bool) -> bool:
+        """One IDLE; whether everything that came until its end was handed over.
+
+        Unless that was so of the one before, something may have come before it stood, even in the
+        segment that says so: look at once.
+        """
+        with session.idle(self._answer) as idling:
+            if not told:
+                self._ring()
             until = time.monotonic() + self._renew
             while not self._ended.is_set() and (left := until - time.monotonic()) > 0:
-                signs = [_is_sign(line) for line in said(left)]
-                if any(signs):
+                if inbox.came and self._asks(inbox):
+                    return self._hand_over(session, idling, inbox)
+                signs = [_is_sign(line) for line in inbox.hear(idling.lines(left))]
+                if any(signs) and not (inbox.came and self._asks(inbox)):
                     self._ring()
+            for line in inbox.hear(idling.end()):
+                _is_sign(line)
+        return False
+
+    def _asks(self, inbox: _Standing) -> bool:
+        """Whether what came is asked for here."""
+        return self._bring is not None and inbox.next_uid > 0 and time.monotonic() >= self._plain_until
+
+    def _hand_over(self, session: Session, idling: Idling, inbox: _Standing) -> bool:
+        """Ask for what came, in the flight that ends an IDLE, and ring whatever becomes of it; whether it went well."""
+        arrival = None
+        try:
+            arrival = self._arrival(session, idling, inbox)
+            if arrival:
+                self._put(arrival)
+        except LostError:
+            self._plain_until = time.monotonic() + PLAIN
+            raise
+        except SourceError:
+            self._plain_until = time.monotonic() + PLAIN
+        finally:
+            self._ring()
+        if arrival is None:
+            inbox.open(session.examine("INBOX"))
+        return arrival is not None
+
+    def _arrival(self, session: Session, idling: Idling, inbox: _Standing) -> Arrival | None:
+        """What came; None: it is odd, too large or too much. SourceErrors of the session."""
+        said, uids = session.ask_after(idling, headers_from(inbox.next_uid))
+        for line in inbox.hear(said):
+            _is_sign(line)
+        brought = self._bring(session, inbox.where, uids) if self._bring and uids else None
+        exists, expunged = session.news()
+        known, most = inbox.asked + len(uids), inbox.exists if exists is None else exists
+        if brought is None or expunged or not inbox.exists <= known <= most:
+            return None
+        first, inbox.next_uid = inbox.next_uid, uids[-1] + 1
+        inbox.asked, inbox.exists = known, most  # what has come meanwhile is asked for in the next round
+        look = Look(inbox.where.folder, inbox.where.uidvalidity, inbox.next_uid, known)
+        return Arrival(first, look, *brought)
 
 
 def _is_sign(line: bytes) -> bool:

@@ -58,7 +58,7 @@ def look_through(
 
     `thorough`: whatever the server says of its next UID. `all_new`: everything in it came since, by its nature.
     """
-    now = session.examine(folder, _ahead(cursor))
+    now = session.examine(folder, headers_from(cursor.next_uid) if cursor else None)
     known = cursor.next_uid if cursor and cursor.uidvalidity == now.uidvalidity else 1 if all_new else None
     first = known or now.uidnext or 1
     uids = uids_from(session, now, first, thorough=thorough)
@@ -96,11 +96,9 @@ def uids_from(session: Session, now: Selected, first: int, *, thorough: bool = F
     return [uid for uid in session.search("UID", f"{first}:*") if uid >= first]
 
 
-def _ahead(cursor: Cursor | None) -> Ahead | None:
-    """What is new is usually little."""
-    if cursor is None:
-        return None
-    return Ahead(cursor.next_uid, cursor.next_uid + AHEAD - 1, _items("HEADER"))
+def headers_from(next_uid: int) -> Ahead:
+    """What is asked of new messages first. What is new is usually little."""
+    return Ahead(next_uid, next_uid + AHEAD - 1, _items("HEADER"))
 
 
 def envelope(ref: MessageRef, answer: Answer, reading: Reading, *, arrival: bool) -> Envelope:

@@ -28,6 +28,7 @@ from nocontactd.model import (
 )
 from nocontactd.reading import Reader
 from nocontactd.sources.imap.answers import Standing
+from nocontactd.sources.imap.arrival import Arrival, Wanted, bring, following
 from nocontactd.sources.imap.contents import Contents
 from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
 from nocontactd.sources.imap.idle import Listener
@@ -158,22 +159,39 @@ class Mailbox:
                 self._unchanged.leave(item, at)
             yield item
 
-    def arrivals(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
+    def arrivals(
+        self, cursors: Mapping[str, Cursor], rules: str, handed_over: Sequence[Arrival] = ()
+    ) -> tuple[Iterator[Envelope | Look], Arrival | None]:
         """What came to the inbox since the last look at it, before anything else is looked at.
 
+        From what a listener has `handed_over` where that follows on, and then it is given back, else from the server.
         Whatever goes wrong here is left to `scan`.
         """
         choice = self._inbox
         cursor = cursors.get(choice.folder) if choice else None
         if choice is None or choice.problem or cursor is None:
-            return
+            return iter(()), None
         self._seen.clear()
+        at = time.monotonic()
+        if (arrival := following(handed_over, cursor)) and not self._unchanged.doubts(choice.folder, at):
+            self._unchanged.leave(arrival.look, at)
+            return iter((*arrival.envelopes, arrival.look)), arrival
+        return self._opened(choice.folder, cursor, rules, at), None
+
+    def _opened(self, folder: str, cursor: Cursor, rules: str, at: float) -> Iterator[Envelope | Look]:
         try:  # a connection that has died unnoticed is found out by what is asked of it first
             if self._session is None or not self._session.alive:
                 self._connected()
-            yield from self._through(choice.folder, {}, cursor, rules, time.monotonic())
+            yield from self._through(folder, {}, cursor, rules, at)
         except SourceError:
             return
+
+    def start_removing(self, folder: str) -> None:
+        """Have this folder opened for removing while something else is done; `remove` hears the answer."""
+        session = self._session
+        if session and session.alive and not goes_through_trash(session.capabilities):
+            with suppress(SourceError):
+                session.start_selecting(folder)
 
     def older(self, cursor: Cursor, concerns: Callable[[Sequence[Author]], bool]) -> Iterator[Stretch]:
         """See ports.Source."""
@@ -290,9 +308,19 @@ class Mailbox:
             return f"a folder cannot be looked through: {error.message}"
         return f"a folder cannot be looked through: {choice.problem}"
 
-    def listener(self, ring: Callable[[], None]) -> Listener:
-        """What calls `ring` when something may have come to the inbox, over a connection of its own."""
-        return Listener(self._log_in, ring, random.random)
+    def listener(self, ring: Callable[[], None], wanted: Wanted, put: Callable[[Arrival], None]) -> Listener:
+        """What calls `ring` when something may have come, over a connection of its own; `put` is given what it was.
+
+        `wanted`: whether a message is to be sealed, so that its octets are asked for.
+        """
+        name, reader = self.name, self._contents.reader
+        return Listener(
+            self._log_in,
+            ring,
+            random.random,
+            bring=lambda session, where, uids: bring(session, name, where, uids, reader, wanted),
+            put=put,
+        )
 
     def close(self) -> None:
         """End the session, if there is one."""

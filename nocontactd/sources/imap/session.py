@@ -7,7 +7,7 @@ sent and received, so none of them is ever passed on or chained.
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from nocontactd.sources.imap import answers
 from nocontactd.sources.imap.answers import UIDS_END, Standing
 from nocontactd.sources.imap.fetch_answers import Answer, read_answers
 from nocontactd.sources.imap.folders import Folder
+from nocontactd.sources.imap.idling import Idling
 from nocontactd.sources.imap.replies import fetched
 from nocontactd.sources.imap.wire import fingerprint
 
@@ -66,6 +67,10 @@ class Ahead:
     """UIDs, both of them numbers: `*` would bring the last message, however old."""
     items: str
 
+    @property
+    def command(self) -> bytes:
+        return f"UID FETCH {self.first}:{self.last} {self.items}".encode("ascii")
+
 
 class Session:
     """A login on a mailbox. LostError ends it: `alive` is false then. RefusedError does not."""
@@ -77,6 +82,8 @@ class Session:
         self._spelled: dict[str, bytes] = {}
         self._spaces: tuple[str, tuple[str, ...]] | None = None
         self._ahead: tuple[Ahead, list[Answer]] | None = None
+        self._started: tuple[str, bytes] | None = None
+        """The folder that is being opened for removing, and the tag of the command that does it."""
         self.flies = True
         """Commands may be sent before the answer to the one before has come; else one by one."""
         self.lost_in_flight = False
@@ -182,7 +189,19 @@ class Session:
 
     def select(self, folder: str) -> Selected:
         """Open a folder for removing. RefusedError: it is missing; LostError: it can only be read."""
+        if self._started and self._started[0] == folder:
+            self._hear_started()
+            return self._selected()
         return self._open(folder, writable=True)
+
+    def start_selecting(self, folder: str) -> None:
+        """Ask to open a folder for removing, and do not wait: `select` hears the answer, or whatever is asked first."""
+        with self._asking():
+            wire = self._client._imap
+            opening = self._opening(folder, writable=True)
+            tag = wire._new_tag()
+            wire.send(b"%b %b\r\n" % (tag, opening))
+            self._started = folder, tag
 
     def leave(self) -> None:
         """Have no folder open for removing. Never by CLOSE: that expunges what others have marked."""
@@ -273,31 +292,34 @@ class Session:
                     self.drop()
 
     @contextmanager
-    def idle(self, answer: float) -> Iterator[Callable[[float], list[bytes]]]:
-        """Be in IDLE (RFC 2177) in the open folder; `answer`: seconds for the server to begin and to end it.
+    def idle(self, answer: float) -> Iterator[Idling]:
+        """Be in IDLE in the open folder; `answer`: seconds for the server to begin and to end it."""
+        idling = Idling(self._client._imap, self._asking, answer)
+        yield idling
+        idling.end()
 
-        Gives a function that waits for the untagged lines that come within some seconds. What
-        came before the IDLE stood comes first.
+    def ask_after(self, idling: Idling, ahead: Ahead) -> tuple[list[bytes], list[int]]:
+        """End an IDLE and ask for this in one flight: what was said until it had ended, and the UIDs that came.
+
+        `fetch` then has what came. What else is said meanwhile is in `news`.
         """
-        wire = self._client._imap
         with self._asking():
-            tag = wire._new_tag()
-            wire.tagged_commands.clear()  # its answer is read here, and imaplib would wait for it for ever
-            wire.send(tag + b" IDLE\r\n")
-            early = _until(wire, b"+", tag, answer)
+            wire = self._client._imap
+            wire.untagged_responses.clear()
+            self.lost_in_flight = True
+            said, (kind, data) = idling.end_asking(ahead.command)
+            self.lost_in_flight = False
+            _check(kind, data)
+            came = list(read_answers(wire.untagged_responses.pop("FETCH", [])))
+            self._ahead = ahead, came
+        return said, sorted({each.uid for each in came if each.uid and ahead.first <= each.uid <= ahead.last})
 
-        def said(seconds: float) -> list[bytes]:
-            if early:
-                return [early.pop(0) for _ in range(len(early))]
-            with self._asking():
-                return list(wire.lines(seconds))
-
-        yield said
+    def news(self) -> tuple[int | None, bool]:
+        """What was said unasked of the open folder: how many messages it holds, and whether any was expunged."""
         with self._asking():
-            wire.send(b"DONE\r\n")
-            _until(wire, tag, tag, answer)
-            if wire.unfinished:
-                raise ValueError("half a line after the end of IDLE")
+            said = self._client._imap.untagged_responses
+            exists, expunged = said.pop("EXISTS", []), said.pop("EXPUNGE", [])
+            return (int(exists[-1]) if exists else None), bool(expunged)
 
     def mark_deleted(self, uids: Sequence[int]) -> None:
         """Set \\Deleted on these, silently."""
@@ -362,27 +384,44 @@ class Session:
             self.drop()
 
     def _open(self, folder: str, *, writable: bool, ahead: Ahead | None = None) -> Selected:
-        self.selected = self._ahead = None
-        opening = (b"SELECT " if writable else b"EXAMINE ") + self._quoted(folder)
-        asking = [f"UID FETCH {ahead.first}:{ahead.last} {ahead.items}".encode("ascii")] if ahead else []
         with self._asking():
-            wire = self._client._imap
-            wire.untagged_responses, wire.is_readonly = {}, not writable
-            (kind, data), *asked = self._flight(opening, *asking)
-            wire.state = "SELECTED" if kind == "OK" else "AUTH"
-            _check(kind, data)
-            fetched = wire.untagged_responses.pop("FETCH", [])
-            said = self._client._process_select_response(wire.untagged_responses)
-            if writable and b"READ-ONLY" in said:
-                raise IMAPClientReadOnlyError
-            if not 0 < said.get(b"UIDVALIDITY", 0) <= UIDS_END or said.get(b"UIDNEXT", 1) > UIDS_END:
-                raise RefusedError("the server gives no UIDVALIDITY there, or one that is none (RFC 9051, 9)")
-            self.selected = Selected(
-                folder, said[b"UIDVALIDITY"], said.get(b"UIDNEXT"), said.get(b"EXISTS", 0), writable
-            )
+            opening = self._opening(folder, writable=writable)
+            opened, *asked = self._flight(opening, *([ahead.command] if ahead else []))
+            fetched = self._client._imap.untagged_responses.pop("FETCH", [])
+            self._opened(folder, *opened, writable=writable)
             if ahead and asked and asked[0][0] == "OK":
                 self._ahead = ahead, list(read_answers(fetched))
+        return self._selected()
+
+    def _opening(self, folder: str, *, writable: bool) -> bytes:
+        """The command that opens a folder. From now on none is open, until the answer to it was heard."""
+        self.selected = self._ahead = None
+        wire = self._client._imap
+        wire.untagged_responses, wire.is_readonly = {}, not writable
+        return (b"SELECT " if writable else b"EXAMINE ") + self._quoted(folder)
+
+    def _opened(self, folder: str, kind: str, data: Sequence[Any], *, writable: bool) -> None:
+        wire = self._client._imap
+        wire.state = "SELECTED" if kind == "OK" else "AUTH"
+        _check(kind, data)
+        said = self._client._process_select_response(wire.untagged_responses)
+        if writable and b"READ-ONLY" in said:
+            raise IMAPClientReadOnlyError
+        if not 0 < said.get(b"UIDVALIDITY", 0) <= UIDS_END or said.get(b"UIDNEXT", 1) > UIDS_END:
+            raise RefusedError("the server gives no UIDVALIDITY there, or one that is none (RFC 9051, 9)")
+        self.selected = Selected(folder, said[b"UIDVALIDITY"], said.get(b"UIDNEXT"), said.get(b"EXISTS", 0), writable)
+
+    def _selected(self) -> Selected:
+        if self.selected is None:
+            raise RefusedError("no folder is open")
         return self.selected
+
+    def _hear_started(self) -> None:
+        """The answer to the SELECT that is under way, if one is: before anything else is asked."""
+        if self._started:
+            (folder, tag), self._started = self._started, None
+            with self._asking():
+                self._opened(folder, *self._client._imap._get_tagged_response(tag), writable=True)
 
     def _leaving(self) -> tuple[bytes, ...]:
         """The command after which no folder is open, where there is one."""
@@ -422,6 +461,8 @@ class Session:
         """One exchange: here the vendors' errors end."""
         if not self.alive:
             raise LostError("the connection was lost")
+        with suppress(RefusedError):  # of a folder that was to be opened: whoever needs it open asks once more
+            self._hear_started()
         self._used = time.monotonic()
         try:
             yield
@@ -440,23 +481,6 @@ class Session:
             # imapclient's parsers meet a malformed answer with any of these
             self.drop()
             raise LostError("the server's answer cannot be read") from None
-
-
-def _until(wire: Any, wanted: bytes, tag: bytes, seconds: float) -> list[bytes]:
-    """The other lines that come with the one that begins with `wanted`; OSError when it does not come."""
-    others: list[bytes] = []
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
-        lines: list[bytes] = wire.lines(left)
-        for number, line in enumerate(lines):
-            if line.startswith(wanted):
-                if wanted == tag and not line[len(tag) :].upper().startswith(b" OK"):
-                    raise ValueError("IDLE ended in a refusal")
-                return others + lines[number + 1 :]
-            if line.startswith(tag):
-                raise ValueError("IDLE was refused")
-            others.append(line)
-    raise TimeoutError("no answer to IDLE")
 
 
 def chunks(uids: Sequence[int], size: int = CHUNK) -> Iterator[Sequence[int]]:
