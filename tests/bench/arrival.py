@@ -4,6 +4,7 @@ PYTHONPATH=. python tests/bench/arrival.py [idle|poll|crowd|alike [DELIVERIES]]
 """
 
 import imaplib
+import multiprocessing
 import os
 import random
 import re
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from tests.installation import Installation
@@ -34,7 +36,7 @@ end
 """
 OTHER = b"From: nadia@friends.example\r\nSubject: tea\r\nMessage-ID: <%d@friends.example>\r\n\r\nHello.\r\n"
 Taken = tuple[float, float, float | None]
-"""When it was delivered, when it had gone, and when another client was told."""
+"""When it was delivered, when it had gone, and when the program was told."""
 PATIENCE = 45.0
 """Seconds after which a message counts as missed."""
 LISTED = b"From: ex@abuser.example\r\nSubject: x\r\nMessage-ID: <%d@abuser.example>\r\n\r\nHello.\r\n"
@@ -97,37 +99,49 @@ def fill(inbox: Path, messages: int, *, alike: bool = False) -> None:
             os.chown(place, account.st_uid, account.st_gid)
 
 
-class Ear(threading.Thread):
-    """One more client in IDLE, which notes when the server told of something."""
+class Overheard:
+    """A way to the server, in a process of its own, that notes when the server told of something that came."""
 
-    def __init__(self, server: Dovecot, user: str) -> None:
-        super().__init__(daemon=True)
-        self._socket = socket.create_connection((server.host, server.port))
-        self._socket.sendall(b"a LOGIN %b %b\r\nb EXAMINE INBOX\r\n" % (user.encode(), server.password.encode()))
-        self._until(b"b OK")
-        self.told: list[float] = []
-
-    def run(self) -> None:
-        self._socket.sendall(b"c IDLE\r\n")
-        with suppress(OSError):
-            while self._until(b"EXISTS"):
-                self.told.append(time.perf_counter())
-
-    def end(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+    def __init__(self, server: Dovecot) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._told: multiprocessing.Queue[float] = multiprocessing.Queue()
+        args = (self._listener, (server.host, server.port), self._told)
+        self._process = multiprocessing.Process(target=_overhear, args=args, daemon=True)
+        self._process.start()
+        self.server = replace(server, port=self._listener.getsockname()[1])
 
     def since(self, began: float) -> float | None:
         """The first moment after this at which something was told."""
-        return next((moment for moment in self.told if moment > began), None)
+        told = [self._told.get(timeout=1)] if not self._told.empty() else []
+        while not self._told.empty():
+            told.append(self._told.get())
+        return min((moment for moment in told if moment > began), default=None)
 
-    def _until(self, wanted: bytes) -> bool:
-        said = b""
-        while wanted not in said:
-            octets = self._socket.recv(65_536)
-            if not octets:
-                return False
-            said = said[-20:] + octets
-        return True
+    def end(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+def _overhear(listener: socket.socket, target: tuple[str, int], told: "multiprocessing.Queue[float]") -> None:
+    def pass_on(source: socket.socket, sink: socket.socket, *, from_server: bool) -> None:
+        with suppress(OSError):
+            while octets := source.recv(65_536):
+                # Who sends a command in two pieces waits for word of the first: at once, as the server itself gives it.
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                if from_server and b"EXISTS" in octets:
+                    told.put(time.perf_counter())
+                sink.sendall(octets)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    while True:
+        client, _ = listener.accept()
+        server = socket.create_connection(target)
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for ends, from_server in (((client, server), False), ((server, client), True)):
+            threading.Thread(target=pass_on, args=ends, kwargs={"from_server": from_server}, daemon=True).start()
 
 
 def places(inbox: Path) -> list[Path]:
@@ -162,7 +176,8 @@ def measured(deliveries: int, every: str, messages: int, count: int, theirs: boo
     """Deliver to both by turns; with so many messages of others in each inbox, and so many entries in each list."""
     with tempfile.TemporaryDirectory() as name, dovecot(password="plain") as server:
         folder = Path(name)
-        owner = Installation(folder / "owner", server).with_keys()
+        ways = {who: Overheard(server) for who in ("nocontactd", "imapfilter")}
+        owner = Installation(folder / "owner", ways["nocontactd"].server).with_keys()
         written = re.sub(r"every: \S+", f"every: {every}", owner.config.read_text())
         owner.put("config.yaml", written.replace("[ex@abuser.example]", f"[{', '.join(entries(count))}]"))
         users = {"nocontactd": owner.user} | ({"imapfilter": "other"} if theirs else {})
@@ -174,29 +189,25 @@ def measured(deliveries: int, every: str, messages: int, count: int, theirs: boo
             client.search(None, "FROM", "ex@abuser.example")
             client.close()
         taken: dict[str, list[Taken]] = {who: [] for who in users}
-        with imapfilter(folder, server, "other", count) if theirs else nullcontext(), daemon(owner):
+        with imapfilter(folder, ways["imapfilter"].server, "other", count) if theirs else nullcontext(), daemon(owner):
             while "started" not in (owner.folder / "log").read_text():
                 time.sleep(0.05)
             while owner.nocontact("poll").returncode == 75:  # the first look has not finished
                 time.sleep(1)
             time.sleep(3 + messages / 10_000)  # the other one says nothing of when it is ready
-            ears = {who: Ear(server, user) for who, user in users.items()}
-            for ear in ears.values():
-                ear.start()
-            time.sleep(1)
             for number in range(deliveries):
                 for who, client in clients.items():
                     if moments := until_gone(client, inboxes[who], number):
-                        taken[who].append((*moments, ears[who].since(moments[0])))
+                        taken[who].append((*moments, ways[who].since(moments[0])))
                     time.sleep(messages / 100_000)  # until those who listen have read the folder
                 time.sleep(random.random() * 0.2)
-            for ear in ears.values():
-                ear.end()
+        for way in ways.values():
+            way.end()
     show(deliveries, taken)
 
 
 def show(deliveries: int, taken: dict[str, list[Taken]]) -> None:
-    """From its delivery, and from when a third client in IDLE was told; if it was told too late, that counts as 0."""
+    """From its delivery, and from when the server told the program of it; 0 where it was gone before that."""
     missed = ", ".join(f"{who} missed {deliveries - len(moments)}" for who, moments in taken.items())
     print(
         f"{'':12}{'delivery to gone: ms':>22}{'p99':>8}{'EXISTS to gone: ms':>22}{'p99':>8}   of {deliveries}, {missed}"
