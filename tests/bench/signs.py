@@ -11,16 +11,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nocontactd.reading import Reader
 from nocontactd.sources.imap import idle
+from nocontactd.sources.imap.arrival import bring
 from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
-from nocontactd.sources.imap.session import Session
+from nocontactd.sources.imap.session import Selected, Session
 from tests.peers.authority import certify
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.test_imap_idle import Bell, Looker, closes, deaf, deliver, tricks
@@ -33,7 +35,8 @@ class Listening:
 
     def __init__(self, where: Server, password: str, looker: Callable[[], None], before: Callable[[], None]) -> None:
         self._before = before
-        self.listener = Listener(lambda: self._noticed(connect(where, lambda: password)), looker, random.random, 0.3, 2)
+        connected = lambda: self._noticed(connect(where, lambda: password))  # noqa: E731
+        self.listener = Listener(connected, looker, random.random, 0.3, 2, bring=brought, put=lambda _: None)
         threading.Thread(target=self.listener.run, daemon=True).start()
 
     def _noticed(self, session: Session) -> Session:
@@ -51,6 +54,11 @@ def where(server: Dovecot, user: str, ca_file: Path | None) -> Server:
     if ca_file is None:
         return Server("home", server.host, server.port, user, "none", None, False)
     return Server("home", "localhost", server.tls_port, user, "tls", ca_file, False)
+
+
+def brought(session: Session, where: Selected, uids: Sequence[int]) -> Any:
+    """What the daemon asks for with a sign."""
+    return bring(session, "home", where, uids, Reader(), lambda _envelope: True)
 
 
 def just_before(server: Dovecot, ca_file: Path | None, deliveries: int) -> int:
@@ -79,7 +87,8 @@ def pairs(server: Dovecot, user: str, count: int) -> int:
     """How many pairs, 0 to 900 ms apart, are not seen whole."""
     looker, missed = Looker(server, user), 0
     here = where(server, user, None)
-    listener = Listener(lambda: connect(here, lambda: server.password), looker, random.random)
+    connected = lambda: connect(here, lambda: server.password)  # noqa: E731
+    listener = Listener(connected, looker, random.random, bring=brought, put=lambda _: None)
     threading.Thread(target=listener.run, daemon=True).start()
     looker.wait(1)
     for number in range(1, count + 1):

@@ -9,7 +9,6 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
@@ -29,8 +28,9 @@ from nocontactd.model import (
 from nocontactd.reading import Reader
 from nocontactd.sources.imap.answers import Standing
 from nocontactd.sources.imap.arrival import Arrival, Wanted, bring, following
+from nocontactd.sources.imap.choosing import Choosing
 from nocontactd.sources.imap.contents import Contents
-from nocontactd.sources.imap.folders import Choice, Folder, choose, sent, trash
+from nocontactd.sources.imap.folders import Choice
 from nocontactd.sources.imap.idle import Listener
 from nocontactd.sources.imap.login import Server, connect
 from nocontactd.sources.imap.look import envelopes_of, look_through
@@ -47,16 +47,6 @@ from nocontactd.sources.imap.wire import Patience
 
 ONE_BY_ONE = 3600.0
 """Seconds without flights after a connection was lost in one: the server may not bear them, or it was chance."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """What the server says of its folders, and to whom: their spelling is known to that session alone."""
-
-    session: Session
-    folders: tuple[Folder, ...]
-    standing: Mapping[str, Standing]
-    foreign: tuple[str, ...]
 
 
 class Mailbox:
@@ -91,18 +81,14 @@ class Mailbox:
         """
         self._server = Server(name, host, port, user, security, ca_file, token, patience or Patience())
         self._log_in: Callable[[], Session] = lambda: connect(self._server, password, renewed)
-        self._wanted = folders
-        self._never_touch = never_touch
         self._seen = Seen()
         self._contents = Contents(reader)
         self._backlog = backlog
-        self._filed = filed
         self._below = Below()
         self._together = Together()
         self._session: Session | None = None
-        self._listed: _Listed | None = None
-        """As `written` was told just now, for the scan that follows."""
         self._unchanged = Unchanged()
+        self._choosing = Choosing(name, self._connected, self._unchanged.doubts, folders, never_touch, filed)
         self._inbox: Choice | None = None
         """As it was looked at last, if it is among the folders to look at."""
         self._one_by_one_until = 0.0
@@ -113,8 +99,8 @@ class Mailbox:
 
     def scan(self, cursors: Mapping[str, Cursor], rules: str) -> Iterator[Envelope | Look]:
         """See ports.Source. Folders that fail give a Look with the problem."""
-        listed, choices = self._choices()
-        filed = self.placed(self._filed) if self._filed else None
+        listed, choices = self._choosing.looked_at()
+        filed = self._choosing.filed()
         self._inbox = next((choice for choice in choices if choice.folder.upper() == "INBOX"), None)
         self._seen.clear()
         at = time.monotonic()
@@ -212,7 +198,7 @@ class Mailbox:
 
     def written(self, cursors: Mapping[str, Cursor]) -> Iterator[Written | Look]:
         """See ports.Source."""
-        listed, folders = self._sent()
+        listed, folders = self._choosing.sent()
         at = time.monotonic()
         for folder in folders:
             left = self._unchanged.look(folder, listed.standing, cursors.get(folder), "")
@@ -268,22 +254,18 @@ class Mailbox:
 
     def placed(self, folder: str) -> str:
         """The name of a folder of the owner's own in full: some servers begin it with a prefix. SourceErrors."""
-        try:
-            prefix = self._connected().own_prefix()
-        except (LostError, RefusedError) as error:
-            raise SourceError(f"{self.name}: its folders were not named: {error.message}") from None
-        return folder if folder.startswith(prefix) else prefix + folder
+        return self._choosing.placed(folder)
 
     def check(self) -> tuple[str, ...]:
         """What keeps this mailbox from being looked through and cleared, a sentence each; nothing is changed.
 
         SourceError, CredentialError: it cannot be looked at at all.
         """
-        found = [problem for choice in self._choices()[1] if (problem := self._unreadable(choice))]
+        listed, choices = self._choosing.looked_at()
+        found = [problem for choice in choices if (problem := self._unreadable(choice))]
         session = self._connected()
         if goes_through_trash(session.capabilities):
-            listed = self._list()
-            if trash(listed.folders, listed.foreign, self._never_touch) is None:
+            if self._choosing.trash(listed.folders, listed.foreign) is None:
                 found.append("messages leave this server by way of its Trash, and it has none that may be used")
         elif "UIDPLUS" not in session.capabilities:
             found.append(
@@ -294,7 +276,7 @@ class Mailbox:
 
     def remarks(self) -> tuple[str, ...]:
         """What is no fault and should be known, a sentence each. SourceError, CredentialError: as `check`."""
-        _, folders = self._sent()
+        _, folders = self._choosing.sent()
         if not folders or any(self._unreadable(Choice(folder)) for folder in folders):
             return ("whom you have written to is not known: no Sent folder can be read; so they may be held, too",)
         return ()
@@ -338,41 +320,11 @@ class Mailbox:
             self._session.flies = time.monotonic() >= self._one_by_one_until
         return self._session
 
-    def _sent(self) -> tuple[_Listed, tuple[str, ...]]:
-        self._listed = listed = self._list()
-        return listed, sent(listed.folders, listed.foreign, self._never_touch)
-
-    def _choices(self) -> tuple[_Listed, tuple[Choice, ...]]:
-        known, self._listed = self._listed, None
-        session = self._connected()
-        listed = known if known and known.session is session else self._list()
-        through_trash = goes_through_trash(session.capabilities)
-        wanted, filed = self._wanted, self.placed(self._filed) if self._filed else ""
-        there = any(folder.name == filed for folder in listed.folders)
-        if wanted is not None and there and filed not in self._never_touch:
-            wanted = tuple(dict.fromkeys((*wanted, filed)))
-        return listed, choose(listed.folders, listed.foreign, wanted, self._never_touch, sweep_trash=through_trash)
-
-    def _list(self) -> _Listed:
-        """The folders, and how those stand that may be left unopened."""
-        try:
-            with suppress(LostError):  # it may have died unnoticed
-                return self._survey(self._connected())
-            return self._survey(self._connected())
-        except (LostError, RefusedError) as error:
-            raise SourceError(f"{self.name}: its folders were not listed: {error.message}") from None
-
-    def _survey(self, session: Session) -> _Listed:
-        at = time.monotonic()
-        folders, standing = session.survey()
-        asked = [f.name for f in folders if f.name not in standing and not self._unchanged.doubts(f.name, at)]
-        return _Listed(session, folders, {**standing, **session.standings(asked)}, session.foreign())
-
     def _remove(self, folder: str, uidvalidity: int, receipts: Sequence[Receipt]) -> Removal:
         session = self._connected()
         through = None
         if goes_through_trash(session.capabilities):
-            through = trash(session.folders(), session.foreign(), self._never_touch)
+            through = self._choosing.trash(session.folders(), session.foreign())
         try:
             selected = session.select(folder)
         except RefusedError:

@@ -1,11 +1,9 @@
-"""One logged-in connection. Whatever goes wrong on it ends it, unless the server simply said no.
+"""One logged-in connection: the commands that are ever given, and the folder that is open.
 
-The one place where the errors of imapclient and imaplib end, once logged in: they quote what was
-sent and received, so none of them is ever passed on or chained.
+What is asked for may be asked ahead, or heard later, so that it costs no round trip of its own.
 """
 
 import re
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,9 +14,11 @@ import imapclient
 from imapclient.exceptions import IMAPClientError, IMAPClientReadOnlyError
 from imapclient.imap_utf7 import decode, encode
 
-from nocontactd.errors import SourceError
 from nocontactd.sources.imap import answers
 from nocontactd.sources.imap.answers import UIDS_END, Standing
+from nocontactd.sources.imap.exchange import Exchange
+from nocontactd.sources.imap.exchange import LostError as LostError
+from nocontactd.sources.imap.exchange import RefusedError as RefusedError
 from nocontactd.sources.imap.fetch_answers import Answer, read_answers
 from nocontactd.sources.imap.folders import Folder
 from nocontactd.sources.imap.idling import Idling
@@ -37,14 +37,6 @@ FEW = 10
 """Messages that are marked and expunged in one flight."""
 AHEAD = 2
 """Commands whose answers are on their way at a time; together they fit into what one may come to (wire.py)."""
-
-
-class LostError(SourceError):
-    """The connection ended in the middle of something."""
-
-
-class RefusedError(SourceError):
-    """The server said no, and the connection is as good as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,35 +64,22 @@ class Ahead:
         return f"UID FETCH {self.first}:{self.last} {self.items}".encode("ascii")
 
 
-class Session:
-    """A login on a mailbox. LostError ends it: `alive` is false then. RefusedError does not."""
+class Session(Exchange):
+    """A login on a mailbox; see Exchange for how its calls fail."""
 
     def __init__(self, client: Any, fresh: float) -> None:
-        self._client = client
-        self._fresh = fresh
-        self._used = time.monotonic()
+        super().__init__(client, fresh)
         self._spelled: dict[str, bytes] = {}
         self._spaces: tuple[str, tuple[str, ...]] | None = None
         self._ahead: tuple[Ahead, list[Answer]] | None = None
         self._started: tuple[str, bytes] | None = None
         """The folder that is being opened for removing, and the tag of the command that does it."""
-        self.flies = True
-        """Commands may be sent before the answer to the one before has come; else one by one."""
-        self.lost_in_flight = False
-        """The connection ended in the middle of several commands: some servers may not know what to do with them."""
-        self.alive = True
         self.selected: Selected | None = None
         self.greeting: str = client.welcome.decode("utf-8", "backslashreplace")
         self.certificate = fingerprint(client.socket())
         with self._asking():
             self.capabilities = frozenset(word.decode("ascii") for word in client.capabilities())
         self._lists_status = "LIST-STATUS" in self.capabilities
-
-    def try_it(self) -> None:
-        """Ask whether the other end is still there, if nothing was asked of it lately."""
-        if time.monotonic() - self._used > self._fresh:
-            with suppress(SourceError), self._asking():
-                _check(*self._client._imap.noop())
 
     def folders(self) -> tuple[Folder, ...]:
         """All folders that the server lists, with their SPECIAL-USE (RFC 6154) where it has that."""
@@ -365,24 +344,6 @@ class Session:
         with self._asking():
             self._client.copy(uids, self._spelling(folder))
 
-    def drop(self) -> None:
-        """End the connection at once."""
-        self.alive = False
-        self.selected = None
-        self._client._imap.shutdown()
-
-    def cut(self) -> None:
-        """End the connection from another thread than the one that owns it. Never raises."""
-        self._client._imap.cut()
-
-    def close(self) -> None:
-        """Take leave, briefly. Never raises."""
-        if self.alive:
-            self._client._imap.hurry()
-            with suppress(SourceError), self._asking():
-                self._client.logout()
-            self.drop()
-
     def _open(self, folder: str, *, writable: bool, ahead: Ahead | None = None) -> Selected:
         with self._asking():
             opening = self._opening(folder, writable=writable)
@@ -416,6 +377,15 @@ class Session:
             raise RefusedError("no folder is open")
         return self.selected
 
+    def drop(self) -> None:
+        """End the connection at once."""
+        self.selected = None
+        super().drop()
+
+    def _catch_up(self) -> None:
+        with suppress(RefusedError):  # of a folder that was to be opened: whoever needs it open asks once more
+            self._hear_started()
+
     def _hear_started(self) -> None:
         """The answer to the SELECT that is under way, if one is: before anything else is asked."""
         if self._started:
@@ -431,21 +401,6 @@ class Session:
         self._client._imap.state = "AUTH"
         return (b"UNSELECT",)
 
-    def _flight(self, *commands: bytes) -> list[tuple[str, Sequence[Any]]]:
-        """Send these without waiting in between, and hear what became of each: one round trip.
-
-        Whoever depends on one of them having worked must not send the next one in the same flight.
-        """
-        if not self.flies and len(commands) > 1:
-            return [outcome for command in commands for outcome in self._flight(command)]
-        wire = self._client._imap
-        self.lost_in_flight = len(commands) > 1
-        tags = [wire._new_tag() for _ in commands]
-        wire.send(b"".join(b"%b %b\r\n" % pair for pair in zip(tags, commands, strict=True)))
-        outcomes = [wire._get_tagged_response(tag) for tag in tags]
-        self.lost_in_flight = False
-        return outcomes
-
     def _quoted(self, folder: str) -> bytes:
         quoted: str = self._client._normalise_folder(self._spelling(folder))
         return quoted.encode()
@@ -456,40 +411,10 @@ class Session:
             raise RefusedError("its name cannot be asked for")
         return spelled
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """One exchange: here the vendors' errors end."""
-        if not self.alive:
-            raise LostError("the connection was lost")
-        with suppress(RefusedError):  # of a folder that was to be opened: whoever needs it open asks once more
-            self._hear_started()
-        self._used = time.monotonic()
-        try:
-            yield
-        except IMAPClientReadOnlyError:
-            self.drop()
-            raise LostError("the folder can only be read") from None
-        except IMAPClientError as error:
-            if type(error) is IMAPClientError:  # a tagged NO or BAD, and no child of it: the exchange is whole
-                raise RefusedError("the server refused" + _code(error)) from None
-            self.drop()
-            raise LostError("the connection was lost") from None
-        except OSError:
-            self.drop()
-            raise LostError("the connection was lost") from None
-        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            # imapclient's parsers meet a malformed answer with any of these
-            self.drop()
-            raise LostError("the server's answer cannot be read") from None
-
 
 def chunks(uids: Sequence[int], size: int = CHUNK) -> Iterator[Sequence[int]]:
     """Explicit lists that fit into a command. (A range `n:*` would hold the last message, however old.)"""
     return (uids[start : start + size] for start in range(0, len(uids), size))
-
-
-_CODES = ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "NONEXISTENT", "NOPERM", "CANNOT", "OVERQUOTA", "CORRUPTION")
-"""Response codes (RFC 5530) that may be passed on; the rest of an answer may quote anything."""
 
 
 def _set(uids: Iterable[int]) -> str:
@@ -505,9 +430,3 @@ def _check_all_but_expunged(kind: str, data: Sequence[Any]) -> None:
     """Dovecot refuses a FETCH when one of its messages has gone meanwhile, and has answered for the others."""
     if b"[EXPUNGEISSUED]" not in data[0].upper():
         _check(kind, data)
-
-
-def _code(error: Exception) -> str:
-    """The response code of a refusal (RFC 5530), if it has a known one: the rest may quote anything."""
-    code = next((code for code in _CODES if f"[{code}]" in str(error).upper()), None)
-    return f" ({code})" if code else ""
