@@ -4,6 +4,7 @@ Looked at twice over: by another client, and by the files in which the server ke
 """
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,4 +83,28 @@ def test_of_nobody_elses_message_a_bit_changes(tmp_path: Path, server: Dovecot) 
         assert not [at for at, sight in after.items() if at not in before and sight.flags]
     kept = {at: file for at, file in files(server, owner.user).items() if at in files_before}
     assert len(kept) == len(of_others(before, EX, LATER))
+    assert kept == {at: file for at, file in files_before.items() if at in kept}
+
+
+def test_nor_where_what_comes_is_taken_out_at_its_sign(tmp_path: Path, server: Dovecot) -> None:
+    owner = Installation(tmp_path, server, user="signs").with_keys()
+    with looking(server, owner.user) as client:
+        furnish(client)
+        daemon = owner.daemon(tmp_path / "journal")
+        try:
+            while owner.nocontact("poll").returncode == 75:  # the first look has not finished
+                pass
+            for number, flags in enumerate(FLAGS, 6000):
+                client.append(letter(FRIEND, number), "INBOX", flags, "03-Jan-2021 11:22:33 +0200")
+                client.append(letter(EX, number))
+            before, files_before = of_others(client.everything(), EX), files(server, owner.user)
+            until = time.monotonic() + 10
+            while (after := client.everything()) != before:
+                assert time.monotonic() < until, "something listed stands there still, or somebody else's has changed"
+                time.sleep(0.2)
+        finally:
+            daemon.terminate()
+            daemon.wait(10)
+    assert sum(sight.octets == letter(FRIEND, number) for sight in after.values() for number in range(6000, 6005)) == 5
+    kept = {at: file for at, file in files(server, owner.user).items() if at in files_before}
     assert kept == {at: file for at, file in files_before.items() if at in kept}
