@@ -60,6 +60,29 @@ def test_a_backlog_is_shown_from_the_newest_down_and_can_be_taken_up_at_any_stre
     assert not [line for line in server.commands if "LOGIN" in line or "AUTHENTICATE" in line]
 
 
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.9999])
+def test_a_connection_that_ends_in_the_middle_of_what_is_read_in_one_go_is_a_problem(
+    server: PlainImap, share: float
+) -> None:
+    for n in range(1, 1201):
+        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
+    asked = 0
+
+    def meddle(line: str, answer: bytes) -> Answers:
+        nonlocal asked
+        asked += "HEADER.FIELDS" in line
+        yield answer[: int(len(answer) * share)] if asked == 2 else answer
+        if asked == 2:
+            asked += 1
+            raise HangUpError
+
+    server.meddle = meddle
+    box = mailbox(server, patience=Patience(), backlog=10)
+    with pytest.raises(SourceError, match="a folder was not looked through: the connection was lost"):
+        list(below(box, 1201))
+    assert found(list(below(box, 1201))) == list(range(50, 1201, 50))
+
+
 @pytest.mark.parametrize("late", ["as ever", "refused"])
 def test_what_is_still_to_be_said_when_a_pass_ends_is_heard_before_anything_else_is_asked(
     server: PlainImap, monkeypatch: pytest.MonkeyPatch, late: str
