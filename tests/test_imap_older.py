@@ -32,6 +32,12 @@ def server() -> Iterator[PlainImap]:
         yield running
 
 
+def fill(server: PlainImap, last: int = 1200) -> None:
+    """With 1,200 messages, of which one in fifty up to the last is from somebody listed."""
+    for n in range(1, 1201):
+        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 or n > last else EX) % (n, n)))
+
+
 def below(box: Mailbox, lower: int) -> Iterator[Stretch]:
     return box.older(Cursor("INBOX", 7, lower, "r", lower), RULES.concerns)
 
@@ -44,8 +50,7 @@ def test_a_backlog_is_shown_from_the_newest_down_and_can_be_taken_up_at_any_stre
     server: PlainImap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(older, "STRETCH", 500)
-    for n in range(1, 1201):
-        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
+    fill(server)
     box = mailbox(server, patience=Patience(), backlog=10)
     whole = list(below(box, 1201))
     assert [(each.looked, each.left) for each in whole] == [(500, 700), (500, 200), (200, 0)]
@@ -60,13 +65,34 @@ def test_a_backlog_is_shown_from_the_newest_down_and_can_be_taken_up_at_any_stre
     assert not [line for line in server.commands if "LOGIN" in line or "AUTHENTICATE" in line]
 
 
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.9999])
+def test_a_connection_that_ends_in_the_middle_of_what_is_read_in_one_go_is_a_problem(
+    server: PlainImap, share: float
+) -> None:
+    fill(server)
+    asked = 0
+
+    def meddle(line: str, answer: bytes) -> Answers:
+        nonlocal asked
+        asked += "HEADER.FIELDS" in line
+        yield answer[: int(len(answer) * share)] if asked == 2 else answer
+        if asked == 2:
+            asked += 1
+            raise HangUpError
+
+    server.meddle = meddle
+    box = mailbox(server, patience=Patience(), backlog=10)
+    with pytest.raises(SourceError, match="a folder was not looked through: the connection was lost"):
+        list(below(box, 1201))
+    assert found(list(below(box, 1201))) == list(range(50, 1201, 50))
+
+
 @pytest.mark.parametrize("late", ["as ever", "refused"])
 def test_what_is_still_to_be_said_when_a_pass_ends_is_heard_before_anything_else_is_asked(
     server: PlainImap, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
     monkeypatch.setattr(older, "STRETCH", 500)
-    for n in range(1, 1201):
-        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 or n > 700 else EX) % (n, n)))
+    fill(server, 700)
     box = mailbox(server, patience=Patience(read=5), folders=("INBOX",), backlog=10)
     asked = 0
 
@@ -89,8 +115,7 @@ def test_what_is_still_to_be_said_when_a_pass_ends_is_heard_before_anything_else
 def test_a_connection_that_ends_among_commands_under_way_is_a_problem_and_the_next_one_goes_on(
     server: PlainImap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for n in range(1, 1201):
-        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
+    fill(server)
     asked = 0
 
     def meddle(line: str, answer: bytes) -> Answers:
@@ -113,8 +138,7 @@ def test_answers_of_commands_under_way_may_come_in_any_order(
 ) -> None:
     """Dovecot carries out several at once; whose answer one is, is told by its UID."""
     monkeypatch.setattr(older, "STRETCH", 500)
-    for n in range(1, 1201):
-        server.boxes["INBOX"].put(Mail((FRIEND if n % 50 else EX) % (n, n)))
+    fill(server)
     kept: list[bytes] = []
 
     def meddle(line: str, answer: bytes) -> Answers:

@@ -80,7 +80,7 @@ def sifted(messages: Sequence[bytes]) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@example([KNOWN, *map(as_fields, BESIDE)])
+@example([KNOWN, *map(as_fields, BESIDE), as_fields([("From", "ex@abuser.example")])])
 @given(MESSAGES)
 def test_the_short_way_through_the_screen_comes_to_what_the_long_one_does(messages: list[bytes]) -> None:
     sifted(messages)

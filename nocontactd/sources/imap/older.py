@@ -92,7 +92,7 @@ class Sifting:
     ) -> Sequence[int]:
         """Those of the next stretch, ascending."""
         for _ in chunks(stretch):
-            self._screen.sift(next(self._coming, ()), self._suspects, self._perhaps)
+            self._screen.sift(next(self._coming), self._suspects, self._perhaps)
         suspects, perhaps = (_taken(of, stretch[0]) for of in (self._suspects, self._perhaps))
         return sorted(suspects.union(holding_calendars(sorted(perhaps - suspects))))
 
