@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from nocontactd.archive.durable import Disk
+from nocontactd.archive.group import OPEN
 from nocontactd.archive.verify import verify
 from nocontactd.errors import DamagedError, NocontactError, SealError
 from nocontactd.model import MessageRef, Receipt
@@ -156,6 +157,10 @@ def test_a_power_cut_at_any_step_loses_nothing_that_was_acknowledged(memory: Pat
     assert list(_cuts(memory, seed, lambda _path: False)) == []
 
 
+def test_a_power_cut_while_some_of_a_group_are_flushed_and_others_written_loses_nothing(memory: Path) -> None:
+    assert list(_cuts(memory, 3, lambda _path: False, groups=(1, OPEN + 3), every=29)) == []
+
+
 @pytest.mark.soak
 def test_3000_states_after_a_power_cut_lose_nothing_that_was_acknowledged(memory: Path) -> None:
     states: list[str] = []
@@ -181,13 +186,20 @@ def test_each_of_the_three_flushes_is_needed(memory: Path, forgotten: str, which
     assert any(problem for seed in range(3) for problem in _cuts(memory, seed, which)), forgotten
 
 
-def _cuts(memory: Path, seed: int, leave_out: Callable[[Path], bool], states: list[str] | None = None) -> Iterator[str]:
+def _cuts(
+    memory: Path,
+    seed: int,
+    leave_out: Callable[[Path], bool],
+    states: list[str] | None = None,
+    *,
+    groups: tuple[int, ...] = (1, 2, 1),
+    every: int = 1,
+) -> Iterator[str]:
     """Cut the power at every step of sealing a few messages; what went wrong at each. `states`: what was tried."""
-    groups = (1, 2, 1)
     chance = random.Random(seed)
     whole, counting = _forgetful(_below(memory, f"whole-{seed}"), seed)
     Life().live(whole, counting, groups, Clock())
-    for at in range(2, counting.calls + 1):
+    for at in range(2, counting.calls + 1, every):
         found = memory / f"{seed}-{at}-found"
         made, disk = _forgetful(_below(memory, f"{seed}-{at}"), seed, at, leave_out)
         life = Life()
