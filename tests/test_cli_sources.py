@@ -106,6 +106,17 @@ def test_plan_with_counts_says_how_many(mailbox: Installation) -> None:
     assert "home: 2 messages of listed people would be sealed" in nocontact(mailbox, "plan --counts").out
 
 
+def test_plan_of_a_copy_says_what_a_new_entry_would_take_and_puts_it_into_force_nowhere(mailbox: Installation) -> None:
+    assert nocontact(mailbox, "poll").code == 0
+    mailbox.deliver(FRIEND)
+    accepted = (mailbox.state / "accepted.json").read_bytes()
+    draft = mailbox.config.read_text().replace("ex@abuser.example", "ex@abuser.example, nadia@friends.example")
+    copy = mailbox.put("copy.yaml", draft)
+    assert "1 messages of listed people would be sealed" in nocontact(mailbox, f"plan --counts --config {copy}").out
+    assert (mailbox.state / "accepted.json").read_bytes() == accepted
+    assert nocontact(mailbox, "plan").out == "home: nothing would be sealed, nothing changed\n"
+
+
 def test_plan_of_a_quiet_source_says_so(mailbox: Installation) -> None:
     mailbox.deliver(FRIEND)
     assert nocontact(mailbox, "plan").out == "home: nothing would be sealed, nothing changed\n"

@@ -21,6 +21,9 @@ from nocontactd.review.visible import visible
 HELP = """\
 Look at every source and say what a first pass over it would do. Only headers are read, and
 nothing is changed. There are no numbers unless you ask for them with --counts.
+
+What an entry would take before it is in force: copy the configuration, add the entry to the copy,
+and name the copy with --config.
 """
 
 
