@@ -29,6 +29,8 @@ from nocontactd.relay import pass_on
 
 GROUP_MESSAGES = 1000
 GROUP_OCTETS = 32 * 1024 * 1024
+LARGE = 1024 * 1024
+"""Octets of a message that others need not wait for."""
 LONGEST = timedelta(seconds=2)
 """So long a pass goes on with what is older, before another one looks at what has come meanwhile."""
 
@@ -216,17 +218,25 @@ def _note(sealer: Sealer, ledger: Ledger, notes: Iterable[Note]) -> None:
 
 
 def _groups(seals: Sequence[Seal]) -> Iterator[Sequence[Seal]]:
-    """Pieces that are sealed and removed together, so that neither time nor memory grows with their number."""
+    """Pieces that are sealed and removed together, so that neither time nor memory grows with their number.
+
+    Large messages last: while one is fetched no other stands in sight.
+    """
     group: list[Seal] = []
     octets = 0
-    for step in seals:
-        if group and (len(group) == GROUP_MESSAGES or octets + step.envelope.size > GROUP_OCTETS):
+    for step in sorted(seals, key=_is_large):
+        end = len(group) == GROUP_MESSAGES or octets + step.envelope.size > GROUP_OCTETS
+        if group and (end or _is_large(step) != _is_large(group[0])):
             yield group
             group, octets = [], 0
         group.append(step)
         octets += step.envelope.size
     if group:
         yield group
+
+
+def _is_large(step: Seal) -> bool:
+    return step.envelope.size > LARGE
 
 
 def _by_folder(refs: Sequence[MessageRef]) -> Iterator[Sequence[MessageRef]]:

@@ -12,7 +12,7 @@ import pytest
 from nocontactd.decide import Policy, policy
 from nocontactd.errors import NocontactError, SealError, SourceError, UnreachableError
 from nocontactd.model import Cursor, Disposition, Kind, MessageRef, Original, Receipt, Removal, Report, Rule
-from nocontactd.poll import GROUP_MESSAGES, poll
+from nocontactd.poll import GROUP_MESSAGES, LARGE, poll
 from tests.fuse import Died, Fuse
 from tests.memory_archive import MemoryLedger, MemorySealer
 from tests.memory_source import Letter, MemorySource
@@ -288,6 +288,25 @@ def test_a_storm_is_taken_in_pieces() -> None:
     fuse = Fuse()
     world.pass_(blocked(10_000), fuse)
     assert fuse.names.count("source.remove") == 3 and not world.standing()
+
+
+def test_no_message_stands_in_sight_while_a_large_one_is_fetched() -> None:
+    world = World()
+    world.pass_()
+    large = world.source.put(letter(EX) + bytes(LARGE))
+    small = world.source.put(letter(EX, 1))
+    standing: dict[MessageRef, set[bytes]] = {}
+
+    class Source(MemorySource):
+        def fetch(self, ref: MessageRef) -> Original | None:
+            standing[ref] = world.standing()
+            return super().fetch(ref)
+
+    world.source.__class__ = Source
+    world.pass_()
+    assert list(standing) == [small, large]
+    assert letter(EX, 1) not in standing[large]
+    assert not world.standing()
 
 
 def test_what_is_held_stays_and_leaves_one_sealed_note() -> None:
