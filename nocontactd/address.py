@@ -58,7 +58,8 @@ def unquoted(local: str) -> str:
 def domain(host: str) -> str:
     """The one form of a domain: A-labels, lower case, no root dot; idempotent."""
     if not host.isascii():
-        host = _a_labels(without_invisible(host))
+        mapped = _a_labels(without_invisible(host))
+        host = host if "@" in mapped else mapped  # no host; and the last @ of an address stays the last one
     return host.lower().strip(". \t\r\n")
 
 

@@ -23,7 +23,7 @@ _FOLD = re.compile(rb"\r?\n[ \t]")
 _OBJECT = re.compile(r"^BEGIN:VCALENDAR\b", re.IGNORECASE | re.MULTILINE)
 _METHOD = re.compile(r"^METHOD[^:\r\n]*:\s*(?:REPLY|COUNTER)\s*$", re.IGNORECASE | re.MULTILINE)
 _PERSON = re.compile(
-    r'^(ORGANIZER|ATTENDEE)(?=[;:])((?:"[^"\r\n]*"|[^":\r\n])*+):([^\r\n]*)', re.IGNORECASE | re.MULTILINE
+    r'^(ORGANIZER|ATTENDEE)(?=[;:])((?:"[^"\r\n]*"|[^":\r\n]++)*):([^\r\n]*)', re.IGNORECASE | re.MULTILINE
 )
 _PARAMETER = re.compile(r';\s*([\w-]+)\s*=\s*("[^"]*"|[^";:]*)')
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")

@@ -24,7 +24,7 @@ _MOST_PADDED = 100  # pieces of base64 in one part, each ended by padding; clien
 _LONGEST = 2000  # characters of a field with parameters
 
 _FIELDS = ("Content-Type", "Content-Disposition", "Content-Transfer-Encoding")
-_PARAMETER = re.compile(r';\s*([\w-]+)(\*[0-9*]*)?\s*=\s*(?:"((?:[^"\\]|\\.)*+)"?|([^\s;]*))')
+_PARAMETER = re.compile(r';\s*([\w-]+)(\*[0-9*]*)?\s*=\s*(?:"([^"\\]*+(?:\\.[^"\\]*+)*)"?|([^\s;]*))')
 _PERCENT = re.compile("%([0-9A-Fa-f]{2})")
 _DELIMITED = re.compile(rb"(--)?[ \t]*\r?(?:\n|\Z)")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")

@@ -28,7 +28,7 @@ NO_ANSWER, TIME = "no-answer", "time"
 """Why a signature could not be checked: the DNS did not say in time, or it took more than a message is worth."""
 
 _END = re.compile(rb"\r?\n\r?\n")
-_FIELD = re.compile(rb"^dkim-signature[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE | re.MULTILINE)
+_FIELD = re.compile(rb"^dkim-signature[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*)", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 
 

@@ -1,7 +1,7 @@
 """The one comparable form of a mail address."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nocontactd.address import comparable, domain, folded, joined, parents, unquoted
@@ -68,6 +68,8 @@ def test_a_domain_longer_than_any_host_is_compared_as_it_stands() -> None:
 
 
 @given(st.text(max_size=60))
+@example("＠")
+@example("x@ex＠abuser.example")
 def test_the_comparable_form_of_any_text_is_settled(text: str) -> None:
     assert comparable(comparable(text)) == comparable(text)
 

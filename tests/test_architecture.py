@@ -1,6 +1,7 @@
 """The rules of docs/DESIGN.md about who may know whom, read from the source itself."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,12 @@ def test_the_broad_except_stands_once_around_a_scheduled_job() -> None:
 
 def test_every_module_says_its_rule_first() -> None:
     assert [place(module) for module in MODULES if not ast.get_docstring(ast.parse(module.read_text()))] == []
+
+
+def test_no_expression_repeats_a_group_possessively() -> None:
+    """Python before 3.11.5 (Debian 12 has 3.11.2) lets `(?:ab)?+c` match "ac"."""
+    wrong = re.compile(r"\)(?:[*+?]|\{[0-9,]+\})\+")
+    assert [path for path in MODULES if wrong.search(path.read_text())] == []
 
 
 def test_no_module_is_named_for_what_it_is_not() -> None:

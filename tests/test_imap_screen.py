@@ -120,6 +120,11 @@ def test_nobody_but_its_address_stands_in_a_return_path_that_is_let_by_for_its_d
         assert not LISTED.concerns(authors)
 
 
+@pytest.mark.parametrize("path", ["<a@b.>", "<a.@b>", "<a@b.example.>", "<.a@b>", "<a@.b>", "<a@b> <c@d>", "<>"])
+def test_a_return_path_that_is_not_quite_ordinary_goes_the_long_way(path: str) -> None:
+    assert not re.fullmatch(_RETURN_PATH, f"Return-Path: {path}\r\n".encode())
+
+
 def test_fields_as_long_as_is_asked_for_may_have_been_cut_off() -> None:
     whole = as_fields([JO, ("Subject", "x" * HEADER)])
     sifted([KNOWN, whole])

@@ -18,9 +18,9 @@ FIELD_OCTETS = 16 * 1024
 """A longer field says nothing."""
 
 _NAME = b"authentication-results"
-_FIELD = re.compile(rb"([!-9;-~]++):([^\n]*+(?:\n[ \t][^\n]*+)*+)\n")
+_FIELD = re.compile(rb"([!-9;-~]++):([^\n]*+(?:\n[ \t][^\n]*+)*)\n(?![ \t])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_TOKEN = re.compile(r'[ \t\n]*+(?:([;=])|((?:"(?:[^"\\]|\\.)*+"|[^\s()";=]++)++)|\()', re.DOTALL)
+_TOKEN = re.compile(r'[ \t\n]*+(?:([;=])|((?:"[^"\\]*+(?:\\.[^"\\]*+)*"|[^\s()";=]++)+)|\()', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

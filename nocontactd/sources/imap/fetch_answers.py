@@ -37,7 +37,7 @@ class Answer:
 _TOKEN = re.compile(
     rb"""[ ]*+ (?:
       (?P<bracket> [()] )
-    | " (?P<quoted> [^"\\]*+ (?: \\. [^"\\]*+ )*+ ) "
+    | " (?P<quoted> [^"\\]*+ (?: \\. [^"\\]*+ )* ) "
     | (?P<atom> [^ ()"\[]+ (?: \[ [^\]]* \] (?: <\d+> )? )? | \[ [^\]]* \] )
     | \Z )""",
     re.VERBOSE | re.DOTALL,

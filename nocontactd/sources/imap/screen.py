@@ -26,17 +26,20 @@ _KNOWN = 50_000
 _FIELD = re.compile(rb"\r\n(?![ \t])")
 _PASSED_OVER = re.compile(rb"(?:message-id|subject|content-type|content-disposition):", re.IGNORECASE)
 
-_ATOMS = rb"[A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*+"
-_HOST = rb"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*+"
+_ATOMS = rb"[A-Za-z0-9_+=-]++(?:\.[A-Za-z0-9_+=-]++)*"
+_HOST = rb"[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++)*"
 _RETURN_PATH = rb"Return-Path: <(?!(?i:prvs=|srs0))" + _ATOMS + rb"@(" + _HOST + rb")>\r\n"
 """All readers read it alike, and nobody else stands in it (headers.mailboxes.tagged)."""
-_OTHERS = rb"(?:(?i:" + _PASSED_OVER.pattern + rb")[\t -~]*+\r\n(?:[\t ][\t -~]*+\r\n)*+)*+"
-_ONE_LINE = rb"(?:((?:Sender|Reply-To|Return-Path): [ -~]*+)\r\n" + _OTHERS + rb")?+"
+_OTHERS = rb"(?:(?i:" + _PASSED_OVER.pattern + rb")[\t -~]*+\r\n(?:[\t ][\t -~]*+\r\n)*)*"
+_ONE_LINE = rb"(?:((?:Sender|Reply-To|Return-Path): [ -~]*+)\r\n" + _OTHERS + rb")?"
 _ORDINARY = re.compile(
-    _OTHERS + rb"(?:" + _RETURN_PATH + rb")?+" + _OTHERS + _ONE_LINE
+    _OTHERS + rb"(?:" + _RETURN_PATH + _OTHERS + rb")?" + _ONE_LINE
     + rb"(From: [ -?A-~]*+@[ -~]*+)\r\n" + _OTHERS + _ONE_LINE + _ONE_LINE + rb"\r\n"
 )  # fmt: skip
-"""In plain ASCII one From, and what mostly stands beside it; the domain of a return path, and each other field."""
+"""In plain ASCII one From, and what mostly stands beside it; the domain of a return path, and each other field.
+
+Each line has one place where it fits, so that what fits nowhere is known after a single way back.
+"""
 
 
 class Screen:
