@@ -217,6 +217,51 @@ def test_small_messages_are_fetched_together_and_each_is_itself(server: PlainIma
     assert sum("BODY.PEEK[]" in items for _, items in fetches(server)) == 4  # three for all, one for what has gone
 
 
+def test_the_server_is_at_the_next_messages_while_some_are_sealed(server: PlainImap) -> None:
+    box, refs = expected(server, 110)
+    asked: list[int] = []
+    for ref in refs:
+        assert octets_of(box, ref) == EX % (int(ref.uid), int(ref.uid))
+        asked.append(sum(len(uids) for uids, _ in fetches(server)))
+    # The server may have read less than was sent; it has read all that comes before an answer.
+    assert asked[25] >= 50
+    assert asked[0] <= 75
+    assert asked[-1] == 110  # each once
+
+
+def test_whatever_is_asked_between_two_of_them_each_is_itself(server: PlainImap) -> None:
+    """The rest of a large one, and another folder's, among small ones that are under way."""
+    inbox, other = server.boxes["INBOX"], server.boxes.setdefault("Other", Box(9))
+    mails = [EX % (n, n) for n in range(1, 61)]
+    for n in (3, 40):
+        mails[n - 1] = mails[n - 1].ljust(3 * OCTETS, b"x")
+    for mail in mails:
+        inbox.put(Mail(mail))
+    other.put(Mail(EX % (99, 99)))
+    box = mailbox(server, patience=Patience())
+    refs = [MessageRef("home", "INBOX", 7, str(n)) for n in range(1, 61)]
+    refs.insert(30, MessageRef("home", "Other", 9, "1"))
+    for folder in (refs[:30] + refs[31:], refs[30:31]):
+        assert len(list(box.envelopes(folder))) == len(folder)
+    box.expect(refs)
+    assert [octets_of(box, ref) for ref in refs] == [*mails[:30], EX % (99, 99), *mails[30:]]
+
+
+@pytest.mark.parametrize("at", [0, 24, 25, 30, 59])
+def test_those_under_way_on_a_connection_that_was_lost_are_asked_for_once_more(server: PlainImap, at: int) -> None:
+    box, refs = expected(server, 60)
+    came = []
+    for number, ref in enumerate(refs):
+        if number == at:
+            assert box._session
+            box._session.cut()
+        with suppress(SourceError):
+            came.append(octets_of(box, ref))
+    missed = {EX % (n, n) for n in range(1, 61)} - set(came)
+    assert len(missed) <= 1  # the one in whose middle it was noticed: the next pass takes it
+    assert len(came) == len(set(came))
+
+
 def test_what_changed_before_it_was_fetched_together_with_others_is_not_sealed(server: PlainImap) -> None:
     box, refs = expected(server, 3)
     server.boxes["INBOX"].mails[2] = Mail(FRIEND % (2, 2))

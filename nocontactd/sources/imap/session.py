@@ -253,11 +253,11 @@ class Session(Exchange):
     ) -> Iterator[list[Answer]]:
         """As a lenient `fetch` for each part, one at a time. `holding`: as in Replies."""
 
-        def read(heard: Heard) -> list[Answer]:
-            answers = read_answers(heard.reply.said, lenient=True)
-            return [answer for answer in answers if answer.uid in heard.wanted]
+        return self._each(Replies(self._client._imap, holding=holding), parts, items, 1, _answers_of)
 
-        return self._each(Replies(self._client._imap, holding=holding), parts, items, 1, read)
+    def fetch_ahead(self, parts: Iterable[Sequence[int]], items: str) -> Generator[list[Answer], None, None]:
+        """As a lenient `fetch` for each part, while the next ones are under way; with what has come of those."""
+        return self._each(Replies(self._client._imap), parts, items, AHEAD, _answers_of)
 
     def _each(
         self,
@@ -437,6 +437,11 @@ class Session(Exchange):
         if re.search(rb"[\r\n\0\x80-\xff]", spelled):
             raise RefusedError("its name cannot be asked for")
         return spelled
+
+
+def _answers_of(heard: Heard) -> list[Answer]:
+    answers = read_answers(heard.reply.said, lenient=True)
+    return [answer for answer in answers if answer.uid in heard.wanted]
 
 
 def chunks(uids: Sequence[int], size: int = CHUNK) -> Iterator[Sequence[int]]:
