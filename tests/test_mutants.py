@@ -161,6 +161,12 @@ def test_it_is_the_copy_that_is_tested(copy: Path) -> None:
     assert done.stdout.split() == [str(copy / package / "__init__.py") for package in ("nocontactd", "tests")]
 
 
+def test_each_mutant_can_be_made_of_the_program_as_it_is() -> None:
+    """Those that only `make soak` tries, too: what has moved is noticed at once."""
+    texts = {mutant.file: (ROOT / "nocontactd" / mutant.file).read_text() for mutant in MUTANTS}
+    assert [str(mutant) for mutant in MUTANTS if texts[mutant.file].count(mutant.old) != 1] == []
+
+
 @pytest.mark.soak
 def test_without_a_mutant_all_these_tests_pass(copy: Path) -> None:
     """In the copy, that is: where the project stands, each run shows it."""
