@@ -3,14 +3,17 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nocontactd.decide import policy
 from nocontactd.errors import SourceError
-from nocontactd.model import Cursor, MessageRef, Stretch
+from nocontactd.model import Cursor, Disposition, MessageRef, Stretch
 from nocontactd.poll import poll
+from nocontactd.rules import rule
 from nocontactd.sources.imap import Mailbox, older
 from nocontactd.sources.imap.fetch_answers import _usual, read_answers
 from nocontactd.sources.imap.together import OCTETS
@@ -336,3 +339,57 @@ def test_new_folders_and_the_trash_are_looked_through_and_sent_and_drafts_are_no
         box = mailbox(server, patience=Patience())
         assert taken_out(box, put, ("Sent Items", "Brouillons")) == {EX % (n, n) for n in (2, 3, 9)}
         assert {name for name, found in boxes.items() if found.mails} == {"Sent Items", "Brouillons"}
+
+
+OLD = "03-Jan-2021 11:22:33 +0200"
+
+
+@pytest.mark.parametrize("how", ["a folder is made", "a folder is numbered anew"])
+def test_while_the_guard_holds_what_arrives_in_a_folder_that_is_new_is_taken_out_and_what_is_older_is_not(
+    how: str,
+) -> None:
+    rules = policy([rule("ex@abuser.example")], None, Disposition.PASS, 3)
+    sealer, ledger = MemorySealer(), MemoryLedger()
+    with dovecot() as server, looking(server, "guarded") as onlooker:
+        for number in range(5):
+            onlooker.put(EX % (number, number), "INBOX", date=OLD)
+        onlooker.create("Other")
+        onlooker.put(EX % (5, 5), "Other", date=OLD)
+        box = mailbox(server, "guarded", Patience())
+
+        def look() -> set[bytes]:
+            assert [
+                "max_per_pass" in str(each) for each in poll(box, sealer, ledger, rules, lambda: THEN).problems
+            ] == [True]
+            return {octets for _, octets, _ in sealer.records.values()}
+
+        assert look() == set()
+        folder = "New" if how == "a folder is made" else "Other"
+        if how == "a folder is made":
+            onlooker.create(folder)
+            onlooker.put(EX % (6, 6), folder, date=OLD)
+        else:
+            onlooker.renew(folder)
+        hours_ago = datetime.now(UTC) - timedelta(hours=3)
+        onlooker.put(EX % (7, 7), folder, date=f"{hours_ago:%d-%b-%Y %H:%M:%S} +0000")
+        onlooker.put(FRIEND % (7, 7), folder)
+        onlooker.put(EX % (8, 8), folder)
+        assert look() == look() == {EX % (8, 8)}
+        onlooker.put(EX % (9, 9), folder)
+        assert look() == {EX % (8, 8), EX % (9, 9)}
+        left = [(name, sight.octets) for (name, _, _), sight in onlooker.everything().items()]
+        assert len(left) == (9 if folder == "New" else 8)
+        assert (folder, FRIEND % (7, 7)) in left
+        box.close()
+
+
+def test_of_a_mailbox_that_is_looked_at_for_the_first_time_everything_is_older() -> None:
+    rules = policy([rule("ex@abuser.example")], None, Disposition.PASS, 3)
+    sealer = MemorySealer()
+    with dovecot() as server, looking(server, "first") as onlooker:
+        for number in range(5):
+            onlooker.put(EX % (number, number))
+        box = mailbox(server, "first", Patience())
+        assert poll(box, sealer, MemoryLedger(), rules, lambda: THEN).problems
+        assert not sealer.records
+        box.close()
