@@ -393,3 +393,45 @@ def test_of_a_mailbox_that_is_looked_at_for_the_first_time_everything_is_older()
         assert poll(box, sealer, MemoryLedger(), rules, lambda: THEN).problems
         assert not sealer.records
         box.close()
+
+
+@pytest.mark.parametrize("prefix", ["Mail/", "INBOX.", "Maildir."])
+def test_sent_and_drafts_below_the_owners_prefix_are_not_looked_at(prefix: str) -> None:
+    with plain_imap((*PLAIN, "UIDPLUS", "NAMESPACE")) as server:
+        server.namespace = f'(("{prefix}" "{prefix[-1]}")) NIL NIL'
+        server.delimiter = f'"{prefix[-1]}"'
+        for number, name in enumerate(("Sent", "Drafts", "Family", f"Deep{prefix[-1]}Sent")):
+            server.boxes.pop(name, None)
+            server.boxes[prefix + name] = Box(200 + number)
+            server.boxes[prefix + name].put(Mail(EX % (number, number)))
+        sealer = MemorySealer()
+        box = mailbox(server, patience=Patience())
+        assert poll(box, sealer, MemoryLedger(), RULES, lambda: THEN).problems == ()
+        assert {octets for _, octets, _ in sealer.records.values()} == {EX % (2, 2), EX % (3, 3)}
+        box.close()
+
+
+def test_of_two_folders_whose_names_are_shown_alike_each_is_looked_at(server: PlainImap) -> None:
+    for number, name in enumerate(("&AGE-", "a", "&AOk-")):
+        server.boxes[name] = Box(200 + number)
+        server.boxes[name].put(Mail(EX % (number, number)))
+    sealer, ledger, box = MemorySealer(), MemoryLedger(), mailbox(server, patience=Patience())
+    assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+    assert len(sealer.records) == 3
+    server.boxes["&AGE-"].put(Mail(EX % (8, 8)))
+    server.boxes["a"].put(Mail(EX % (9, 9)))
+    assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+    assert len(sealer.records) == 5
+    box.close()
+
+
+@pytest.mark.parametrize("row", [b'* LIST (\\Caf\xe9) "/" x\r\n', b'* LIST () "/"\r\n', b'* LIST ( "/" x\r\n'])
+def test_one_row_that_cannot_be_read_is_one_folder_that_is_not_looked_at(server: PlainImap, row: bytes) -> None:
+    server.boxes["Other"] = Box(200)
+    server.boxes["Other"].put(Mail(EX % (1, 1)))
+    server.meddle = lambda line, answer: [row, answer] if line.startswith("LIST") else [answer]
+    sealer, box = MemorySealer(), mailbox(server, patience=Patience())
+    (problem,) = poll(box, sealer, MemoryLedger(), RULES, lambda: THEN).problems
+    assert str(problem) == "home: a folder was not looked through: what the server lists of it cannot be read"
+    assert len(sealer.records) == 1
+    box.close()

@@ -6,7 +6,7 @@ What is asked for may be asked ahead, or heard later, so that it costs no round 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import imapclient
@@ -78,6 +78,8 @@ class Session(Exchange):
         self._started: tuple[str, bytes] | None = None
         """The folder that is being opened for removing, and the tag of the command that does it."""
         self.selected: Selected | None = None
+        self.unread = False
+        """Of a folder that was listed last the row could not be read."""
         self.greeting: str = client.welcome.decode("utf-8", "backslashreplace")
         self.certificate = fingerprint(client.socket())
         with self._asking():
@@ -113,13 +115,23 @@ class Session(Exchange):
             untagged.clear()  # in looks without a SELECT nothing else ever does, and it would grow for months
             *_, (kind, data) = self._flight(*leaving, command)
             _check(kind, data)
-            found = [answers.folder(*row) for row in self._client._proc_folder_list(untagged.pop("LIST", []))]
+            found = list(answers.apart(self._rows(untagged.pop("LIST", []))))
             said = dict(answers.standings(untagged.pop("STATUS", [])))
         self._spelled = {folder.name: spelled for folder, spelled in found}
         stand = {name: said[spelled] for name, spelled in self._spelled.items() if spelled in said}
         if self.selected:
             stand.pop(self.selected.folder, None)
-        return tuple(folder for folder, _ in found), stand
+        prefix = self.own_prefix()
+        return tuple(replace(folder, above=prefix) for folder, _ in found), stand
+
+    def _rows(self, said: Sequence[Any]) -> Iterator[tuple[Folder, bytes]]:
+        """Each row of LIST by itself: one that cannot be read is one folder that cannot be looked at."""
+        self.unread = False
+        for row in said:
+            try:
+                yield from (answers.folder(*read) for read in self._client._proc_folder_list([row]))
+            except (IMAPClientError, ValueError, TypeError, AttributeError):
+                self.unread = True
 
     def standings(self, folders: Sequence[str]) -> dict[str, Standing]:
         """How these folders stand, as far as the server says; never of the one that is open."""
