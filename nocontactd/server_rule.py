@@ -86,8 +86,7 @@ def install(entries: Iterable[Rule], folder: str, standing: Standing) -> tuple[S
     entries = tuple(entries)
     kept, standing = _set_aside(standing)
     theirs = _theirs(standing)
-    mark = marks(standing)
-    ours = Put(OURS, sieve.script(entries, folder, mark=mark))
+    ours = Put(OURS, sieve.script(entries, folder, standing.extensions))
     if theirs is None:
         steps: tuple[Step, ...] = (ours, Activate(OURS))
     elif OURS in _includes(standing.scripts[theirs]):  # the owner has done it by hand
@@ -95,8 +94,8 @@ def install(entries: Iterable[Rule], folder: str, standing: Standing) -> tuple[S
     elif "include" in standing.extensions:
         steps = (ours, Put(FIRST, sieve.wrapper(OURS, theirs)), Activate(FIRST))
     else:
-        block = sieve.block(entries, folder, mark=mark)
-        steps = (Put(theirs, sieve.with_block(standing.scripts[theirs], block, mark=mark)),)
+        block = sieve.block(entries, folder, standing.extensions)
+        steps = (Put(theirs, sieve.with_block(standing.scripts[theirs], block, standing.extensions)),)
     return (*kept, *(step for step in steps if not _done(step, standing)))
 
 

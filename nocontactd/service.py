@@ -139,7 +139,7 @@ class Service:
         self._stamping = False
         self._unstamped: tuple[str, ...] = ()
         self._unclosed: tuple[str, ...] = ()
-        self._going_on: set[str] = set()
+        self._going_on: dict[str, Progress] = {}
         """The sources whose older messages are being looked through."""
 
     @property
@@ -216,10 +216,10 @@ class Service:
         act = partial(look, interruptible, self._parts, self._now, asked.append, sign=watch.signed)
         problems = self._guarded(f"{job.name}: the look", act)
         if asked:
-            self._going_on.add(job.name)
+            self._going_on[job.name] = asked[-1]
             watch.ask()
         else:
-            self._going_on.discard(job.name)
+            self._going_on.pop(job.name, None)
         return problems
 
     def _guarded(self, what: str, act: Callable[[], tuple[NocontactError, ...]]) -> tuple[NocontactError, ...]:
@@ -424,7 +424,8 @@ class Service:
     def _tell(self) -> None:
         """Write the status when it changed, and now and then."""
         remarks = self._parts.remarks + ((LOOSENING,) if self._rules.pending else ())
-        remarks += tuple(f"{name}: {GOING_ON}" for name in sorted(self._watches.keys() & self._going_on))
+        going_on = {name: self._going_on.get(name) for name in sorted(self._watches)}
+        remarks += tuple(f"{name}: {GOING_ON} ({_percent(how_far)} %)" for name, how_far in going_on.items() if how_far)
         said = self._health.status(self._problems() + self._unstamped, remarks)
         at = self._monotonic()
         if self._told is None or self._told[1] != said or at - self._told[0] >= STATUS_AGE:
@@ -457,6 +458,10 @@ def _thread() -> Any:
     from apscheduler.executors.pool import ThreadPoolExecutor
 
     return ThreadPoolExecutor(max_workers=1)
+
+
+def _percent(how_far: Progress) -> int:
+    return 100 * how_far.looked // max(how_far.whole, 1)
 
 
 def _slot(source: str) -> str:

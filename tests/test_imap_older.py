@@ -3,14 +3,17 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nocontactd.decide import policy
 from nocontactd.errors import SourceError
-from nocontactd.model import Cursor, MessageRef, Stretch
+from nocontactd.model import Cursor, Disposition, MessageRef, Stretch
 from nocontactd.poll import poll
+from nocontactd.rules import rule
 from nocontactd.sources.imap import Mailbox, older
 from nocontactd.sources.imap.fetch_answers import _usual, read_answers
 from nocontactd.sources.imap.together import OCTETS
@@ -217,6 +220,51 @@ def test_small_messages_are_fetched_together_and_each_is_itself(server: PlainIma
     assert sum("BODY.PEEK[]" in items for _, items in fetches(server)) == 4  # three for all, one for what has gone
 
 
+def test_the_server_is_at_the_next_messages_while_some_are_sealed(server: PlainImap) -> None:
+    box, refs = expected(server, 110)
+    asked: list[int] = []
+    for ref in refs:
+        assert octets_of(box, ref) == EX % (int(ref.uid), int(ref.uid))
+        asked.append(sum(len(uids) for uids, _ in fetches(server)))
+    # The server may have read less than was sent; it has read all that comes before an answer.
+    assert asked[25] >= 50
+    assert asked[0] <= 75
+    assert asked[-1] == 110  # each once
+
+
+def test_whatever_is_asked_between_two_of_them_each_is_itself(server: PlainImap) -> None:
+    """The rest of a large one, and another folder's, among small ones that are under way."""
+    inbox, other = server.boxes["INBOX"], server.boxes.setdefault("Other", Box(9))
+    mails = [EX % (n, n) for n in range(1, 61)]
+    for n in (3, 40):
+        mails[n - 1] = mails[n - 1].ljust(3 * OCTETS, b"x")
+    for mail in mails:
+        inbox.put(Mail(mail))
+    other.put(Mail(EX % (99, 99)))
+    box = mailbox(server, patience=Patience())
+    refs = [MessageRef("home", "INBOX", 7, str(n)) for n in range(1, 61)]
+    refs.insert(30, MessageRef("home", "Other", 9, "1"))
+    for folder in (refs[:30] + refs[31:], refs[30:31]):
+        assert len(list(box.envelopes(folder))) == len(folder)
+    box.expect(refs)
+    assert [octets_of(box, ref) for ref in refs] == [*mails[:30], EX % (99, 99), *mails[30:]]
+
+
+@pytest.mark.parametrize("at", [0, 24, 25, 30, 59])
+def test_those_under_way_on_a_connection_that_was_lost_are_asked_for_once_more(server: PlainImap, at: int) -> None:
+    box, refs = expected(server, 60)
+    came = []
+    for number, ref in enumerate(refs):
+        if number == at:
+            assert box._session
+            box._session.cut()
+        with suppress(SourceError):
+            came.append(octets_of(box, ref))
+    missed = {EX % (n, n) for n in range(1, 61)} - set(came)
+    assert len(missed) <= 1  # the one in whose middle it was noticed: the next pass takes it
+    assert len(came) == len(set(came))
+
+
 def test_what_changed_before_it_was_fetched_together_with_others_is_not_sealed(server: PlainImap) -> None:
     box, refs = expected(server, 3)
     server.boxes["INBOX"].mails[2] = Mail(FRIEND % (2, 2))
@@ -291,3 +339,99 @@ def test_new_folders_and_the_trash_are_looked_through_and_sent_and_drafts_are_no
         box = mailbox(server, patience=Patience())
         assert taken_out(box, put, ("Sent Items", "Brouillons")) == {EX % (n, n) for n in (2, 3, 9)}
         assert {name for name, found in boxes.items() if found.mails} == {"Sent Items", "Brouillons"}
+
+
+OLD = "03-Jan-2021 11:22:33 +0200"
+
+
+@pytest.mark.parametrize("how", ["a folder is made", "a folder is numbered anew"])
+def test_while_the_guard_holds_what_arrives_in_a_folder_that_is_new_is_taken_out_and_what_is_older_is_not(
+    how: str,
+) -> None:
+    rules = policy([rule("ex@abuser.example")], None, Disposition.PASS, 3)
+    sealer, ledger = MemorySealer(), MemoryLedger()
+    with dovecot() as server, looking(server, "guarded") as onlooker:
+        for number in range(5):
+            onlooker.put(EX % (number, number), "INBOX", date=OLD)
+        onlooker.create("Other")
+        onlooker.put(EX % (5, 5), "Other", date=OLD)
+        box = mailbox(server, "guarded", Patience())
+
+        def look() -> set[bytes]:
+            assert [
+                "max_per_pass" in str(each) for each in poll(box, sealer, ledger, rules, lambda: THEN).problems
+            ] == [True]
+            return {octets for _, octets, _ in sealer.records.values()}
+
+        assert look() == set()
+        folder = "New" if how == "a folder is made" else "Other"
+        if how == "a folder is made":
+            onlooker.create(folder)
+            onlooker.put(EX % (6, 6), folder, date=OLD)
+        else:
+            onlooker.renew(folder)
+        hours_ago = datetime.now(UTC) - timedelta(hours=3)
+        onlooker.put(EX % (7, 7), folder, date=f"{hours_ago:%d-%b-%Y %H:%M:%S} +0000")
+        onlooker.put(FRIEND % (7, 7), folder)
+        onlooker.put(EX % (8, 8), folder)
+        assert look() == look() == {EX % (8, 8)}
+        onlooker.put(EX % (9, 9), folder)
+        assert look() == {EX % (8, 8), EX % (9, 9)}
+        left = [(name, sight.octets) for (name, _, _), sight in onlooker.everything().items()]
+        assert len(left) == (9 if folder == "New" else 8)
+        assert (folder, FRIEND % (7, 7)) in left
+        box.close()
+
+
+def test_of_a_mailbox_that_is_looked_at_for_the_first_time_everything_is_older() -> None:
+    rules = policy([rule("ex@abuser.example")], None, Disposition.PASS, 3)
+    sealer = MemorySealer()
+    with dovecot() as server, looking(server, "first") as onlooker:
+        for number in range(5):
+            onlooker.put(EX % (number, number))
+        box = mailbox(server, "first", Patience())
+        assert poll(box, sealer, MemoryLedger(), rules, lambda: THEN).problems
+        assert not sealer.records
+        box.close()
+
+
+@pytest.mark.parametrize("prefix", ["Mail/", "INBOX.", "Maildir."])
+def test_sent_and_drafts_below_the_owners_prefix_are_not_looked_at(prefix: str) -> None:
+    with plain_imap((*PLAIN, "UIDPLUS", "NAMESPACE")) as server:
+        server.namespace = f'(("{prefix}" "{prefix[-1]}")) NIL NIL'
+        server.delimiter = f'"{prefix[-1]}"'
+        for number, name in enumerate(("Sent", "Drafts", "Family", f"Deep{prefix[-1]}Sent")):
+            server.boxes.pop(name, None)
+            server.boxes[prefix + name] = Box(200 + number)
+            server.boxes[prefix + name].put(Mail(EX % (number, number)))
+        sealer = MemorySealer()
+        box = mailbox(server, patience=Patience())
+        assert poll(box, sealer, MemoryLedger(), RULES, lambda: THEN).problems == ()
+        assert {octets for _, octets, _ in sealer.records.values()} == {EX % (2, 2), EX % (3, 3)}
+        box.close()
+
+
+def test_of_two_folders_whose_names_are_shown_alike_each_is_looked_at(server: PlainImap) -> None:
+    for number, name in enumerate(("&AGE-", "a", "&AOk-")):
+        server.boxes[name] = Box(200 + number)
+        server.boxes[name].put(Mail(EX % (number, number)))
+    sealer, ledger, box = MemorySealer(), MemoryLedger(), mailbox(server, patience=Patience())
+    assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+    assert len(sealer.records) == 3
+    server.boxes["&AGE-"].put(Mail(EX % (8, 8)))
+    server.boxes["a"].put(Mail(EX % (9, 9)))
+    assert poll(box, sealer, ledger, RULES, lambda: THEN).problems == ()
+    assert len(sealer.records) == 5
+    box.close()
+
+
+@pytest.mark.parametrize("row", [b'* LIST (\\Caf\xe9) "/" x\r\n', b'* LIST () "/"\r\n', b'* LIST ( "/" x\r\n'])
+def test_one_row_that_cannot_be_read_is_one_folder_that_is_not_looked_at(server: PlainImap, row: bytes) -> None:
+    server.boxes["Other"] = Box(200)
+    server.boxes["Other"].put(Mail(EX % (1, 1)))
+    server.meddle = lambda line, answer: [row, answer] if line.startswith("LIST") else [answer]
+    sealer, box = MemorySealer(), mailbox(server, patience=Patience())
+    (problem,) = poll(box, sealer, MemoryLedger(), RULES, lambda: THEN).problems
+    assert str(problem) == "home: a folder was not looked through: what the server lists of it cannot be read"
+    assert len(sealer.records) == 1
+    box.close()

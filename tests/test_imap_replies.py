@@ -25,6 +25,7 @@ class Fed(Wire):
     def __init__(self, octets: bytes, pick: random.Random, most: int | None = None) -> None:
         self._coming = pieces(octets, pick, most or pick.choice([1, 3, 50, 700, 60_000]))
         self._patience = Patience()
+        self.untagged_responses: dict[str, list[bytes]] = {}
         self.go_on()
         self._receive_anew()
 
@@ -67,14 +68,15 @@ SAID = st.one_of(
 
 
 def heard(said: Sequence[bytes], pick: random.Random, *, literals: bool) -> tuple[Any, ...] | None:
-    """How the command ended, UIDs and octets of all answers, and what comes after them; None: it cannot be read."""
+    """How it ended, UIDs and octets of all answers, other news, and what comes after them; None: it cannot be read."""
     wire = Fed(b"".join(said) + TAG + b" OK done\r\n" + REST, pick)
     try:
         reply = Replies(wire, literals=literals).fetched(TAG)
         strictly = [(answer.uid, answer.octets) for answer in read_answers(reply.said)]
     except (ValueError, OSError, imaplib.IMAP4.abort):
         return None
-    return reply.kind, reply.words, sorted([*reply.alike, *strictly], key=str), wire._reader.read()
+    answers = sorted([*reply.alike, *strictly], key=str)
+    return reply.kind, reply.words, answers, wire.untagged_responses, wire._reader.read()
 
 
 USUAL = [answer(b"From: a@x.example\r\n\r\n", uid) for uid in range(1, 20)]

@@ -6,8 +6,11 @@ the project, and those tests are run there; without any mutant all of them pass.
 """
 
 import ast
+import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -103,27 +106,79 @@ def environ(copy: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(copy), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_DEBUG_TEMPROOT": str(copy)}
 
 
-def run(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *words]
-    return subprocess.run(
-        command, cwd=copy, env=environ(copy), capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+class Forks:
+    """Runs tests in a copy, each time in a process that has imported nothing of it yet (forks.py)."""
+
+    def __init__(self, copy: Path) -> None:
+        self._copy = copy
+        self._process: subprocess.Popen[str] | None = None
+
+    def outcome(self, *tests: str) -> tuple[int, str]:
+        """pytest's exit code, and what it printed."""
+        process = self._process or self._started()
+        assert process.stdin
+        assert process.stdout
+        print(json.dumps(["-x", "-q", "-p", "no:cacheprovider", *tests]), file=process.stdin, flush=True)
+        if not select.select([process.stdout], [], [], PATIENCE)[0]:
+            self.end()
+            raise TimeoutError("the tests had no end")
+        code, printed = json.loads(process.stdout.readline())
+        return code, printed
+
+    def end(self) -> None:
+        """With whatever it has under way."""
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+            self._process = None
+
+    def _started(self) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forks"],
+            cwd=self._copy,
+            env=environ(self._copy),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        return self._process
 
 
-def outcome(copy: Path, *tests: str) -> subprocess.CompletedProcess[str]:
-    return run(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests)
+@pytest.fixture(scope="module")
+def forks(copy: Path) -> Iterator[Forks]:
+    running = Forks(copy)
+    yield running
+    running.end()
 
 
 def test_it_is_the_copy_that_is_tested(copy: Path) -> None:
     """The project may be installed where these tests run, and a mutant must be what is imported all the same."""
-    done = run(copy, "-c", "import nocontactd, tests; print(nocontactd.__file__, tests.__file__)")
+    program = "import nocontactd, tests; print(nocontactd.__file__, tests.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=copy, env=environ(copy), capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == [str(copy / package / "__init__.py") for package in ("nocontactd", "tests")]
+
+
+def test_each_mutant_can_be_made_of_the_program_as_it_is() -> None:
+    """Those that only `make soak` tries, too: what has moved is noticed at once."""
+    texts = {mutant.file: (ROOT / "nocontactd" / mutant.file).read_text() for mutant in MUTANTS}
+    assert [str(mutant) for mutant in MUTANTS if texts[mutant.file].count(mutant.old) != 1] == []
 
 
 @pytest.mark.soak
 def test_without_a_mutant_all_these_tests_pass(copy: Path) -> None:
     """In the copy, that is: where the project stands, each run shows it."""
-    done = outcome(copy, *sorted({test for mutant in MUTANTS for test in mutant.tests}))
+    tests = sorted({test for mutant in MUTANTS for test in mutant.tests})
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", *tests],
+        cwd=copy,
+        env=environ(copy),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -131,9 +186,9 @@ def test_without_a_mutant_all_these_tests_pass(copy: Path) -> None:
     "mutant",
     [pytest.param(each, marks=pytest.mark.soak if each.topic in IN_SOAK else (), id=str(each)) for each in MUTANTS],
 )
-def test_a_test_guards_the_rule(mutant: Mutant, copy: Path) -> None:
+def test_a_test_guards_the_rule(mutant: Mutant, copy: Path, forks: Forks) -> None:
     with put_into(copy, mutant):
-        done = outcome(copy, *mutant.tests)
-    if done.returncode == 0 and "skipped" in done.stdout and "passed" not in done.stdout:
+        code, printed = forks.outcome(*mutant.tests)
+    if code == 0 and "skipped" in printed and "passed" not in printed:
         missing("something that the test which guards this rule needs")
-    assert done.returncode == TESTS_FAILED, f"nothing noticed: {mutant.wrong}\n{done.stdout}{done.stderr}"
+    assert code == TESTS_FAILED, f"nothing noticed: {mutant.wrong}\n{printed}"

@@ -94,11 +94,40 @@ def cases() -> dict[tuple[str, str, str], list[dict[str, Any]]]:
     return groups
 
 
+UNSEEN = {
+    **dict.fromkeys(
+        ("broken-bare-cr-inject", "broken-bom"),
+        "the field is no From to the server: its name begins with what nobody sees, or it follows a bare CR",
+    ),
+    **dict.fromkeys(
+        ("enc-zwsp", "enc-shy-local", "enc-idn-fullwidth", "own-host-space"),
+        "between or in place of the letters stands what nobody sees, or sees as the same",
+    ),
+    **dict.fromkeys(
+        ("enc-mailsploit", "enc-a15", "own-padding"),
+        "the address is a part of a text that some clients show as the author, and others as a name",
+    ),
+    **dict.fromkeys(
+        (
+            *("allow-ics-organizer", "own-ics-organizer", "own-ics-sent-by", "own-ics-folded", "own-ics-reply"),
+            *("own-ics-counter", "own-ics-attached", "own-ics-cancel"),
+        ),
+        "the author stands in a calendar object",
+    ),
+    **dict.fromkeys(
+        ("own-dropbox-subject", "own-wetransfer-subject", "own-instagram-handle", "own-tiktok-handle"),
+        "the author stands in the words of a service's notice",
+    ),
+}
+"""Cases that a rule on the server lets into the inbox until the daemon looks, and why."""
+
+
 @pytest.mark.parametrize("by", ["LMTP", pytest.param("dovecot-lda", marks=pytest.mark.soak)])
 def test_of_the_whole_corpus_what_may_pass_reaches_the_inbox_and_nothing_else_stands_there(
     server: Dovecot, by: str
 ) -> None:
     filed: list[bool] = []
+    missed: set[str] = set()
     sealed, passed = 0, 0
     for (listed, entries, authserv_id), group in cases().items():
         each = [rule(listed)] if entries == "null" else [rule(entry["entry"]) for entry in json.loads(entries)]
@@ -112,6 +141,8 @@ def test_of_the_whole_corpus_what_may_pass_reaches_the_inbox_and_nothing_else_st
         assert len(stored) == len(group), "a message was lost on its way"
         sealing = {octets for octets in stored if owner.disposition(octets) is Disposition.SEAL}
         filed += [octets in sealing for octets, folder in stored.items() if folder == "nocontact"]
+        stands = [octets for octets in sealing if stored[octets] != "nocontact"]
+        missed |= {case["id"] for case in group if any(f"<{case['id']}@".encode() in octets for octets in stands)}
         assert owner.look() == ()
         assert {octets for _, octets, _ in owner.sealer.records.values()} == sealing
         assert owner.folders() == dict.fromkeys(stored.keys() - sealing, "INBOX")
@@ -119,7 +150,7 @@ def test_of_the_whole_corpus_what_may_pass_reaches_the_inbox_and_nothing_else_st
         sealed, passed = sealed + len(sealing), passed + len(stored) - len(sealing)
         owner.close()
     assert sealed > 130 and passed > 90
-    assert filed.count(True) > 95
+    assert missed <= UNSEEN.keys()
     assert filed.count(False) == 2, "each is a court or the like at a listed domain; more are worth a look at the rule"
 
 
@@ -134,6 +165,15 @@ ODD = (
     ("@bücher.example", "From: ex@mail.bücher.example"),
     ("@bücher.example", "From: ex@mail.xn--bcher-kva.example"),
     ("@abuser.example", "From: ex@abuser.example."),
+    ("ex@abuser.example", "From: Alex <ex@abuser.example"),
+    ("ex@abuser.example", "From: Alex [mailto:ex+1@abuser..example]"),
+    ("@bücher.example", "From: Alex <ex@mail.xn--bcher-kva.example"),
+    ("ex@abuser.example", "From: 'ex@abuser.example'"),
+    ("ex@abuser.example", "From: friend@ok.example; ex@abuser.example"),
+    ("ex@abuser.example", "From: Alex <ex=40abuser.example@dmarc.ietf.org>"),
+    ("ex@abuser.example", "From: Alex <ex@abuser.example.invalid>"),
+    ("ex@bücher.example", "From: ex@BÜCHER.example"),
+    ("exp@gmail.com", "From: e.x.p+1@googlemail.com"),
 )
 """An entry, and a field in which its author does not look like it."""
 
@@ -141,13 +181,29 @@ ODD = (
 def test_with_the_rule_an_odd_spelling_stands_in_the_inbox_for_no_moment(server: Dovecot) -> None:
     listed = tuple(dict.fromkeys(entry for entry, _ in ODD))
     owner = Owner(server, policy(map(rule, listed), None, Disposition.PASS, 1000), *listed)
-    friends = ['From: "<ex@abuser.example>" <tea@friends.example>', "From: tea@friends.example (<ex@abuser.example>)"]
     letters = [letter(str(number), field) for number, (_, field) in enumerate(ODD)]
-    owner.deliver(*letters, *(letter(field, field) for field in friends))
-    stood = list(owner.folders().values())
-    assert (stood.count("nocontact"), stood.count("INBOX")) == (len(ODD), len(friends))
+    owner.deliver(*letters)
+    assert list(owner.folders().values()) == ["nocontact"] * len(ODD)
     assert owner.look() == ()
-    assert len(owner.sealer.records) == len(ODD) and list(owner.folders().values()) == ["INBOX"] * len(friends)
+    assert len(owner.sealer.records) == len(ODD) and owner.folders() == {}
+    owner.close()
+
+
+FRIENDS = (
+    *('From: "<ex@abuser.example>" <tea@friends.example>', "From: tea@friends.example (<ex@abuser.example>)"),
+    *("From: Rex <rex@abuser.example", "From: T <t.ex@abuser.example", "From: ex <ex@abuser.example.org"),
+    *("From: x <ex@abuserxexample", "From: Ex <ex@bbuser.example", "From: ex=abuser.example <tea@friends.example>"),
+    *("From: <exxp@gmail.com>", "From: <eaxp@gmail.com", "From: news+ex=abuser.example@lists.example"),
+    *("From: 'rex@abuser.example'", "From: ex@abuser.example.org.invalid", "Reply-To: <me@home.example"),
+)
+"""Fields of other people's in which something listed seems to stand."""
+
+
+def test_the_rule_files_nobody_whose_address_a_listed_one_is_a_part_of(server: Dovecot) -> None:
+    listed = ("ex@abuser.example", "exp@gmail.com")
+    owner = Owner(server, policy(map(rule, listed), None, Disposition.PASS, 1000), *listed)
+    owner.deliver(*(letter(field, field) for field in FRIENDS))
+    assert list(owner.folders().values()) == ["INBOX"] * len(FRIENDS)
     owner.close()
 
 

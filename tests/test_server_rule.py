@@ -1,5 +1,6 @@
 """The block list on a server: what is planned for each state that a server may be in."""
 
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -100,7 +101,12 @@ def test_the_rule_tests_every_field_that_a_look_reads_and_no_other() -> None:
     """Or a look could pass what the rule has filed, and put it back, for want of the field that names its author."""
     lists = re.findall(r"\[(.*?)\]", sieve.script(ENTRIES, "x"))
     tested = {name for each in lists for name in re.findall(r'"([a-z-]+)"', each)}
-    assert tested == {name.lower() for name in AUTHOR_FIELDS} - {"message-id"} | {"envelope", "fileinto", "mailbox"}
+    assert tested == {name.lower() for name in AUTHOR_FIELDS} - {"message-id"} | {
+        "envelope",
+        "fileinto",
+        "mailbox",
+        "regex",
+    }
 
 
 def test_what_a_pattern_means_stands_for_itself_in_an_entry() -> None:
@@ -109,6 +115,21 @@ def test_what_a_pattern_means_stands_for_itself_in_an_entry() -> None:
     assert r'fileinto :create "no\"contact";' in text
     with pytest.raises(ValueError, match="line break"):
         sieve.script([rule("ex@abuser.example")], "no\ncontact")
+
+
+def test_what_an_expression_means_stands_for_itself_in_an_entry() -> None:
+    local = "a.b*c?d^e$f|g{h}i"
+    text = sieve.script([rule(f"{local}@[192.0.2.1]"), rule("@x.y-z.example")], "x")
+    patterns = [json.loads(f'"{each}"') for each in re.findall(r'"((?:[^"\\]|\\.)*)"', text) if "]+" in each]
+    (pattern,) = (re.sub(r"\[\^\]", r"[^\\]", each) for each in patterns if "192" in each)  # as Python spells it
+    assert re.search(pattern, f"<{local}@[192.0.2.1]")
+    assert not re.search(pattern, "<axb*c?d^e$f|g{h}i@[192.0.2.1]")
+
+
+def test_without_expressions_and_marks_the_rule_wants_neither() -> None:
+    text = sieve.script(ENTRIES, "x", ())
+    assert "regex" not in text and sieve.MARK not in text and '"imap4flags"' not in text
+    assert all(test in sieve.script(ENTRIES, "x") for test in text.splitlines() if test.startswith("    address"))
 
 
 def test_a_server_is_told_what_it_lacks() -> None:

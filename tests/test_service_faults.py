@@ -1,14 +1,16 @@
 """The daemon at a server that refuses it, or is away: not hammered, and no other source waits for it."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.installation import Installation
+from tests.installation import Installation, letter
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.peers.faulty import CLIENT, SERVER, SILENCE, BadNetwork, Fault, Place, bad_network
+from tests.peers.plain_imap import Box, Mail, plain_imap
 from tests.test_service import EX, daemon, edit, senders
 
 OTHER = """\
@@ -86,3 +88,30 @@ def test_a_peer_that_falls_silent_in_mid_session_delays_nobody(
             running.until(lambda: "ex@abuser.example" not in senders(place), 5)
         assert running.sources()["home"] is None
         assert running.stop() < 10
+
+
+def test_status_says_how_far_what_is_older_was_looked_through(tmp_path: Path) -> None:
+    with plain_imap() as server:
+        for number in range(6):
+            box = server.boxes.setdefault(f"Year {number}", Box(100 + number))
+            box.put(Mail(letter("nadia@friends.example", number)))
+
+        def meddle(line: str, answer: bytes) -> list[bytes]:
+            time.sleep(0.5 if line.startswith("UID FETCH") else 0)
+            return [answer]
+
+        server.meddle = meddle
+        owner = Installation(tmp_path, server, user="me").with_keys()  # type: ignore[arg-type]  # no more is asked of it
+        running = owner.daemon(owner.folder / "log")
+        try:
+            said: list[int] = []
+            until = time.monotonic() + 30
+            while time.monotonic() < until and not said:
+                status = owner.nocontact("status").stdout
+                said += [
+                    int(each) for each in re.findall(r"what is older is being looked through.*\((\d+) %\)", status)
+                ]
+            assert 0 < said[0] < 100
+        finally:
+            running.terminate()
+            running.wait(20)

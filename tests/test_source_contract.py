@@ -210,10 +210,10 @@ class Contract:
         house.renew("Family")
         house.put(EX % (2, 2), "Family")
         envelopes, again = look(source, cursors(looks))
-        assert [(e.ref.folder, e.arrival) for e in envelopes] == [("Family", False)] * 2
+        assert [e.ref.folder for e in envelopes if not e.arrival] == ["Family"] * 2
         before, after = ([s.uidvalidity for s in seen if s.folder == "Family"] for seen in (looks, again))
         assert before != after
-        assert [e.ref.uidvalidity for e in envelopes] == after * 2
+        assert {e.ref.uidvalidity for e in envelopes} == set(after)
 
     @pytest.mark.parametrize("kind", ODD)
     def test_the_octets_are_those_the_server_stores(self, house: House, kind: str) -> None:

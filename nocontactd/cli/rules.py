@@ -23,14 +23,15 @@ sieve   print the block list as a Sieve script (RFC 5228) that files listed peop
         folder, which the daemon drains. With --push SOURCE it is installed over ManageSieve beside
         the owner's own script: run before it (`include`), or where the server has no include as a
         marked block at its top. --undo SOURCE takes it away again. With --dry-run both only say
-        what they would do. What is printed wants imap4flags (RFC 5232); --push does without where
-        the server lacks it. Where the source has `sieve:` in the configuration, the daemon keeps
+        what they would do. What is printed wants imap4flags (RFC 5232) and regex; --push does without
+        what the server lacks. Where the source has `sieve:` in the configuration, the daemon keeps
         the rule in force by itself. What is printed knows no server: where the names of folders
         begin with a prefix there, give it, too (--folder INBOX.nocontact).
 gmail   print a file to be imported in Gmail's settings, under "Filters and Blocked Addresses".
 
-A rule on the server recognises less than the daemon does: whole addresses and domains, in the
-fields that it can see. What it lets pass, the daemon takes out a moment later. What it files by
+A rule on the server recognises less than the daemon does: addresses and domains, in the fields that
+it can see, and no name, no invitation, no letter that only looks like another. What it lets pass,
+the daemon takes out a moment later. What it files by
 mistake, the daemon puts back into the inbox. Gmail compares words, not addresses, and marks
 nothing: what its filter files and the daemon does not recognise stays under the label; look there
 now and then.

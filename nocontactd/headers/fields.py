@@ -17,6 +17,7 @@ AUTHOR_OCTETS = 1024 * 1024
 _TOP = re.compile(rb"(?:[\x00-\x20]|\xef\xbb\xbf|\xfe\xff|\xff\xfe)+")
 """What may stand before the first field; some relays take leading space away (RFC 5322 has none)."""
 _END = re.compile(rb"\n\r*\n")
+_EMPTY = re.compile(rb"\r*\n?")
 _BARE_CR = re.compile(rb"\r(?!\n)")
 _CR_FIELD = re.compile(rb"\r(?=[!-9;-~]{1,64}[ \t]*:)")
 """A bare CR ends a line to some parsers; taken so only where a field follows it."""
@@ -105,7 +106,8 @@ def _lines(raw: bytes) -> tuple[bytes, bool]:
 
 def body(raw: bytes) -> bytes:
     """What follows the empty line; empty where the header has no end."""
-    return raw[_span(raw)[1] :].lstrip(b"\r").removeprefix(b"\n")
+    empty = _EMPTY.match(raw, _span(raw)[1])
+    return raw[empty.end() :] if empty else b""
 
 
 def _span(raw: bytes) -> tuple[int, int]:

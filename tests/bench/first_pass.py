@@ -89,7 +89,7 @@ class Bare:
     def say(self, command: bytes) -> bytes:
         """Everything that is answered."""
         self._number += 1
-        tag = b"a%d " % self._number
+        tag = b"x%d " % self._number  # no word of hexadecimal digits in a message
         self._socket.sendall(tag + command + b"\r\n")
         answer, tail = [], b"\n"
         while b"\n" + tag not in tail:

@@ -4,12 +4,13 @@ Nothing here talks to anybody. ValueError, TypeError, LookupError: a line cannot
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from imapclient.exceptions import ProtocolError
-from imapclient.imap_utf7 import decode
+from imapclient.imap_utf7 import decode, encode
 from imapclient.response_parser import parse_response
 
 from nocontactd.sources.imap.folders import Folder
@@ -37,6 +38,15 @@ def folder(attributes: Sequence[bytes], delimiter: bytes | None, name: bytes | s
     spelled = name.encode("ascii") if isinstance(name, str) else name
     lowered = frozenset(attribute.decode("ascii").lower() for attribute in attributes)
     return Folder(_shown(spelled), lowered, (delimiter or b"").decode("ascii")), spelled
+
+
+def apart(found: Iterable[tuple[Folder, bytes]]) -> Iterator[tuple[Folder, bytes]]:
+    """The same, each with a name of its own: of two that are shown alike the odd one goes by its spelling."""
+    found = list(found)
+    shown = Counter(folder.name for folder, _ in found)
+    for folder, spelled in found:
+        odd = shown[folder.name] > 1 and encode(folder.name) != spelled
+        yield (replace(folder, name=spelled.decode("latin-1")) if odd else folder), spelled
 
 
 def _shown(spelled: bytes) -> str:

@@ -20,6 +20,8 @@ class Listed:
     folders: tuple[Folder, ...]
     standing: Mapping[str, Standing]
     foreign: tuple[str, ...]
+    unread: bool
+    """There is one more, whose row cannot be read."""
 
 
 class Choosing:
@@ -55,7 +57,8 @@ class Choosing:
         there = any(folder.name == filed for folder in listed.folders)
         if wanted is not None and there and filed not in self._never_touch:
             wanted = tuple(dict.fromkeys((*wanted, filed)))
-        return listed, choose(listed.folders, listed.foreign, wanted, self._never_touch, sweep_trash=through_trash)
+        choices = choose(listed.folders, listed.foreign, wanted, self._never_touch, sweep_trash=through_trash)
+        return listed, choices + ((Choice("", "what the server lists of it cannot be read"),) if listed.unread else ())
 
     def placed(self, folder: str) -> str:
         """The name of a folder of the owner's own in full: some servers begin it with a prefix. SourceErrors."""
@@ -90,4 +93,5 @@ class Choosing:
         at = time.monotonic()
         folders, standing = session.survey()
         asked = [f.name for f in folders if f.name not in standing and not self._doubts(f.name, at)]
-        return Listed(session, folders, {**standing, **session.standings(asked)}, session.foreign())
+        standing = {**standing, **session.standings(asked)}
+        return Listed(session, folders, standing, session.foreign(), session.unread)

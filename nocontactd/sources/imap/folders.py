@@ -59,6 +59,8 @@ class Folder:
     """In lower case: servers differ."""
     delimiter: str
     """Between a folder and those below it; "" where there are no levels."""
+    above: str = ""
+    """What the names of the owner's own folders begin with (RFC 2342)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +166,10 @@ def _same(one: str, other: str) -> bool:
 
 
 def _top(folder: Folder) -> str:
-    """The name below INBOX. (Courier, Cyrus) or [Gmail]/; "" for one that lies deeper."""
+    """The name below INBOX. (Courier, Cyrus), [Gmail]/ or the owner's own prefix; "" for one that lies deeper."""
     if not folder.delimiter:
         return folder.name
-    *above, last = folder.name.split(folder.delimiter)
+    *above, last = folder.name.removeprefix(folder.above).split(folder.delimiter)
     return last if all(_same(level, "INBOX") or level.startswith("[") for level in above) else ""
 
 

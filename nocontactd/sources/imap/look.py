@@ -53,8 +53,9 @@ def look_through(
     *,
     thorough: bool = False,
     all_new: bool = False,
+    since: datetime | None = None,
 ) -> Iterator[Envelope | Look]:
-    """What came to a folder since the cursor, then its Look; of a folder that was not known, its Look alone.
+    """What came to a folder since the cursor, then its Look; of a folder that was not known, what has arrived `since`.
 
     `thorough`: whatever the server says of its next UID. `all_new`: everything in it came since, by its nature.
     """
@@ -64,6 +65,10 @@ def look_through(
     uids = uids_from(session, now, first, thorough=thorough)
     if known:
         yield from envelopes_of(session, source, now, uids, contents, seen, arrival=True)
+    elif since and now.exists:
+        found = session.search("SINCE", _day(since - timedelta(days=1)))  # a day of the server's own (RFC 9051, 6.4.4)
+        envelopes = envelopes_of(session, source, now, found, contents, seen, arrival=True)
+        yield from (each for each in envelopes if each.arrived >= since)
     # One that came since the folder was opened may have been seen already, and a server may give no UIDNEXT.
     next_uid = max(now.uidnext or first, uids[-1] + 1 if uids else 0)
     yield Look(folder, now.uidvalidity, next_uid, now.exists)
@@ -168,6 +173,10 @@ def looks_plain(known: bytes) -> bool:
 
 _DATE = re.compile(r" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day}-{_MONTHS[moment.month - 1].title()}-{moment.year}"
 
 
 def arrived(internaldate: str) -> datetime:

@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nocontactd.errors import CredentialError, SourceError, UnreachableError
@@ -47,6 +48,9 @@ from nocontactd.sources.imap.wire import Patience
 
 ONE_BY_ONE = 3600.0
 """Seconds without flights after a connection was lost in one: the server may not bear them, or it was chance."""
+
+SKEW = timedelta(hours=1)
+"""By which a server's clock may be wrong where a message in a folder that is new is told to be new by its time."""
 
 
 class Mailbox:
@@ -92,6 +96,8 @@ class Mailbox:
         self._inbox: Choice | None = None
         """As it was looked at last, if it is among the folders to look at."""
         self._one_by_one_until = 0.0
+        self._last: datetime | None = None
+        """When the last whole look began."""
 
     @property
     def name(self) -> str:
@@ -103,14 +109,14 @@ class Mailbox:
         filed = self._choosing.filed()
         self._inbox = next((choice for choice in choices if choice.folder.upper() == "INBOX"), None)
         self._seen.clear()
-        at = time.monotonic()
+        at, begun, since = time.monotonic(), datetime.now(UTC), self._since(cursors)
         unreachable = False
         for choice in choices:
             problem = choice.problem
             try:
                 if not problem and not unreachable:
                     known, filing = cursors.get(choice.folder), choice.folder == filed
-                    looked = self._through(choice.folder, listed.standing, known, rules, at, filing=filing)
+                    looked = self._through(choice.folder, listed.standing, known, rules, at, since, filing=filing)
                     yield from with_marks(self._connected(), looked) if filing else looked
                     continue
             except (LostError, RefusedError) as error:
@@ -118,6 +124,7 @@ class Mailbox:
             except (UnreachableError, CredentialError):
                 unreachable = True
             yield Look(choice.folder, 0, 0, 0, problem or "the server could not be reached again")
+        self._last = begun
 
     def _through(
         self,
@@ -126,12 +133,14 @@ class Mailbox:
         cursor: Cursor | None,
         rules: str,
         at: float,
+        since: datetime | None,
         *,
         filing: bool = False,
     ) -> Iterator[Envelope | Look]:
         """One folder, as far as it may hold anything that was not seen.
 
-        `filing`: our own rule files to it, so that all it holds has come since.
+        `since`: when what arrived is new even in a folder that is. `filing`: our own rule files to it, so that all it
+        holds has come since.
         """
         thorough = self._unchanged.doubts(folder, at) or self._unchanged.is_contradicted(folder, standing)
         if not thorough and (left := self._unchanged.look(folder, standing, cursor, rules)):
@@ -139,7 +148,10 @@ class Mailbox:
             return
         session = self._connected()
         for item in look_through(
-            session, self.name, folder, cursor, self._seen, self._contents, thorough=thorough, all_new=filing
+            *(session, self.name, folder, cursor, self._seen, self._contents),
+            thorough=thorough,
+            all_new=filing,
+            since=since,
         ):
             if isinstance(item, Look):
                 self._unchanged.leave(item, at)
@@ -162,13 +174,19 @@ class Mailbox:
         if (arrival := following(handed_over, cursor)) and not self._unchanged.doubts(choice.folder, at):
             self._unchanged.leave(arrival.look, at)
             return iter((*arrival.envelopes, arrival.look)), arrival
-        return self._opened(choice.folder, cursor, rules, at), None
+        return self._opened(choice.folder, cursor, rules, at, self._since(cursors)), None
 
-    def _opened(self, folder: str, cursor: Cursor, rules: str, at: float) -> Iterator[Envelope | Look]:
+    def _since(self, cursors: Mapping[str, Cursor]) -> datetime | None:
+        """From when on a message is new wherever it stands; None: what was looked at before is not known any more."""
+        return self._last - SKEW if self._last and cursors else None
+
+    def _opened(
+        self, folder: str, cursor: Cursor, rules: str, at: float, since: datetime | None
+    ) -> Iterator[Envelope | Look]:
         try:  # a connection that has died unnoticed is found out by what is asked of it first
             if self._session is None or not self._session.alive:
                 self._connected()
-            yield from self._through(folder, {}, cursor, rules, at)
+            yield from self._through(folder, {}, cursor, rules, at, since)
         except SourceError:
             return
 

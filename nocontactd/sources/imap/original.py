@@ -71,7 +71,8 @@ def _pieces(session: Session, ref: MessageRef, first: bytes, length: Length) -> 
     piece, total, digest = first, 0, hashlib.sha256()
     while piece:
         total += len(piece)
-        digest.update(piece)
+        if length.sha256:
+            digest.update(piece)
         yield piece
         if total > length.octets or (total == length.octets and len(piece) < PIECE):
             break

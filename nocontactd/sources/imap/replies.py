@@ -1,7 +1,8 @@
 """What a server says until it has answered a FETCH, read from the wire, so that the next one may be on its way.
 
 imaplib knows of one command at a time, and looks at each line with four expressions; here a
-hundred thousand answers are a matter of a second or two. What is no FETCH answer is passed over.
+hundred thousand answers are a matter of a second or two. What is no FETCH answer is passed over, but for
+EXISTS and EXPUNGE, which are kept where imaplib keeps them.
 
 Two readers take turns. The strict one reads an answer whatever its shape, line by line. From one
 that holds a UID and a literal and nothing else, the other learns how this server spells what stands
@@ -19,6 +20,7 @@ from nocontactd.sources.imap.fetch_answers import Raw, read_answers
 
 _LITERAL = re.compile(rb"\{(\d{1,10})\}\r\n")
 _FETCH = re.compile(rb"\* (\d{1,10} )FETCH (?=\()", re.IGNORECASE)
+_NEWS = re.compile(rb"\* (\d{1,10}) (EXISTS|EXPUNGE)\r\n", re.IGNORECASE)
 _ALIKE = re.compile(rb"\* \d{1,10}+ FETCH \(UID (\d{1,9}+) ([^{]*+)\{(\d{1,9}+)\}\r\n")
 _TAUGHT = re.compile(rb"\d{1,10} \(UID \d{1,9} (BODY\[[^\]{]*\](?:<0>)? )\{\d{1,9}\}", re.IGNORECASE)
 
@@ -79,6 +81,8 @@ class Replies:
             if answer:
                 reply.said.append((line[:-2], octets))
             line = _line(self._wire)
+        if news := _NEWS.fullmatch(line):
+            self._wire.untagged_responses.setdefault(news[2].decode("ascii").upper(), []).append(news[1])
         if answer:
             reply.said.append(line.rstrip(b"\r\n"))
             if self._learns and not self._spelling:

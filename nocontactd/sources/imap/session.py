@@ -6,7 +6,7 @@ What is asked for may be asked ahead, or heard later, so that it costs no round 
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import imapclient
@@ -78,6 +78,8 @@ class Session(Exchange):
         self._started: tuple[str, bytes] | None = None
         """The folder that is being opened for removing, and the tag of the command that does it."""
         self.selected: Selected | None = None
+        self.unread = False
+        """Of a folder that was listed last the row could not be read."""
         self.greeting: str = client.welcome.decode("utf-8", "backslashreplace")
         self.certificate = fingerprint(client.socket())
         with self._asking():
@@ -113,13 +115,23 @@ class Session(Exchange):
             untagged.clear()  # in looks without a SELECT nothing else ever does, and it would grow for months
             *_, (kind, data) = self._flight(*leaving, command)
             _check(kind, data)
-            found = [answers.folder(*row) for row in self._client._proc_folder_list(untagged.pop("LIST", []))]
+            found = list(answers.apart(self._rows(untagged.pop("LIST", []))))
             said = dict(answers.standings(untagged.pop("STATUS", [])))
         self._spelled = {folder.name: spelled for folder, spelled in found}
         stand = {name: said[spelled] for name, spelled in self._spelled.items() if spelled in said}
         if self.selected:
             stand.pop(self.selected.folder, None)
-        return tuple(folder for folder, _ in found), stand
+        prefix = self.own_prefix()
+        return tuple(replace(folder, above=prefix) for folder, _ in found), stand
+
+    def _rows(self, said: Sequence[Any]) -> Iterator[tuple[Folder, bytes]]:
+        """Each row of LIST by itself: one that cannot be read is one folder that cannot be looked at."""
+        self.unread = False
+        for row in said:
+            try:
+                yield from (answers.folder(*read) for read in self._client._proc_folder_list([row]))
+            except (IMAPClientError, ValueError, TypeError, AttributeError):
+                self.unread = True
 
     def standings(self, folders: Sequence[str]) -> dict[str, Standing]:
         """How these folders stand, as far as the server says; never of the one that is open."""
@@ -253,11 +265,11 @@ class Session(Exchange):
     ) -> Iterator[list[Answer]]:
         """As a lenient `fetch` for each part, one at a time. `holding`: as in Replies."""
 
-        def read(heard: Heard) -> list[Answer]:
-            answers = read_answers(heard.reply.said, lenient=True)
-            return [answer for answer in answers if answer.uid in heard.wanted]
+        return self._each(Replies(self._client._imap, holding=holding), parts, items, 1, _answers_of)
 
-        return self._each(Replies(self._client._imap, holding=holding), parts, items, 1, read)
+    def fetch_ahead(self, parts: Iterable[Sequence[int]], items: str) -> Generator[list[Answer], None, None]:
+        """As a lenient `fetch` for each part, while the next ones are under way; with what has come of those."""
+        return self._each(Replies(self._client._imap), parts, items, AHEAD, _answers_of)
 
     def _each(
         self,
@@ -437,6 +449,11 @@ class Session(Exchange):
         if re.search(rb"[\r\n\0\x80-\xff]", spelled):
             raise RefusedError("its name cannot be asked for")
         return spelled
+
+
+def _answers_of(heard: Heard) -> list[Answer]:
+    answers = read_answers(heard.reply.said, lenient=True)
+    return [answer for answer in answers if answer.uid in heard.wanted]
 
 
 def chunks(uids: Sequence[int], size: int = CHUNK) -> Iterator[Sequence[int]]:
