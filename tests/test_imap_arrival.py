@@ -265,22 +265,22 @@ def test_who_writes_again_is_found_sooner_than_the_server_tells_in_idle(owner: O
     """Dovecot holds each notice back for half a second."""
     took: list[float] = []
     with listened_to(owner.inbox) as bell:
-        for number in range(5):
+        for number in range(4):
             began = time.monotonic()
             owner.put(EX % (number, number))
             bell.wait(2 + number)
             took.append(time.monotonic() - began)
             owner.look_at_the_inbox()
-            time.sleep(0.2)
+            time.sleep(0.7)
     assert min(took[1:]) < took[0] / 2, took
-    assert len(owner.sealer.records) == 5
+    assert len(owner.sealer.records) == 4
 
 
 def test_idles_after_a_listed_message_get_ever_longer_and_are_few() -> None:
     since, idles = 0.0, 0
     while since < AWAKE and idles < 1000:
         since, idles = since + short(since), idles + 1
-    assert idles == 35 and since < 11
+    assert idles == 31 and since < 11
 
 
 def test_after_a_listed_message_a_few_idles_are_short_and_then_no_more(
@@ -291,7 +291,7 @@ def test_after_a_listed_message_a_few_idles_are_short_and_then_no_more(
         bell.wait(2)
         time.sleep(1.5)
         idles = said(owner, 1).count(b" IDLE\r\n")
-        assert 3 <= idles <= 11, "the last one of them is long again"
+        assert 3 <= idles <= 7, "the last one of them is long again"
         time.sleep(0.5)
         assert said(owner, 1).count(b" IDLE\r\n") == idles
         assert len(bell.times) == 2, "where nothing came, nobody looks"
@@ -309,7 +309,7 @@ def test_nobody_else_keeps_a_listener_awake(owner: Owner, server: Dovecot, tmp_p
             owner.put(FRIEND % (2 + number, 2 + number))
             time.sleep(0.3)
         asked = said(owner, 1).count(b" UID FETCH ")
-        assert said(owner, 1).count(b" IDLE\r\n") <= asked + 10
+        assert said(owner, 1).count(b" IDLE\r\n") <= asked + 6
         assert sum(len(each.envelopes) for each in handed) == 10, "and all of theirs was heard of"
 
 
@@ -317,15 +317,15 @@ def test_what_is_removed_while_a_listener_is_awake_does_not_confuse_its_numbers(
     owner: Owner, server: Dovecot, tmp_path: Path
 ) -> None:
     with awake_for(owner, tmp_path.name, server.password, 5) as (bell, handed):
-        for number in range(6):
+        for number in range(4):
             owner.put(EX % (number, number))
             bell.wait(2 + number)
             owner.client.select("INBOX")
             owner.client.store("2", "+FLAGS.SILENT", "(\\Deleted)")
             owner.client.expunge()
-            time.sleep(0.25)
+            time.sleep(0.6)
         assert b"EXAMINE" not in said(owner, 1), "never opened anew"
-    assert [[each.ref.uid for each in one.envelopes] for one in handed] == [[str(uid)] for uid in range(2, 8)]
+    assert [[each.ref.uid for each in one.envelopes] for one in handed] == [[str(uid)] for uid in range(2, 6)]
 
 
 def test_pymap_is_listened_to_in_the_same_way() -> None:
@@ -339,13 +339,13 @@ def test_pymap_is_listened_to_in_the_same_way() -> None:
             counter.talks[0].trips.clear()
             assert owner.look_at_the_inbox().matches == 1
             assert b"FETCH" not in said(owner, 0)
-            time.sleep(0.3)
+            time.sleep(0.8)
             owner.put(EX % (2, 2))
             bell.wait(3)
             counter.talks[0].trips.clear()
             assert owner.look_at_the_inbox().matches == 1
             assert b"FETCH" not in said(owner, 0)
-            assert said(owner, 1).count(b" IDLE\r\n") > 4 and len(counter.talks) == 2
+            assert said(owner, 1).count(b" IDLE\r\n") >= 4 and len(counter.talks) == 2
         assert owner.client.select("INBOX", readonly=True) == ("OK", [b"1"])
         owner.mailbox.close()
         owner.client.logout()

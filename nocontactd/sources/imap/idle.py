@@ -38,6 +38,8 @@ PLAIN = 3600.0
 """Seconds in which nothing is asked for with a sign, after a server refused that or the connection was lost over it."""
 AWAKE = 10.0
 """Seconds of short IDLEs after a listed message came."""
+REMOVING = 0.5
+"""Seconds of them in which the message is being removed, and the server has enough to do."""
 SHORTEST = 0.1
 """Seconds in one of them, at least."""
 
@@ -219,8 +221,8 @@ class Listener:
 
 
 def short(since: float) -> float:
-    """Seconds in an IDLE that begins so many after a listed message: 35 of them fill `AWAKE`."""
-    return max(SHORTEST, since / 10)
+    """Seconds in an IDLE that begins so many after a listed message: 31 of them fill `AWAKE`."""
+    return max(SHORTEST, REMOVING - since, since / 10)
 
 
 def _is_sign(line: bytes) -> bool:
