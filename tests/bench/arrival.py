@@ -118,12 +118,12 @@ def fill(inbox: Path, messages: int, *, alike: bool = False) -> None:
             os.chown(place, account.st_uid, account.st_gid)
 
 
-EXISTS, IDLING = b"EXISTS", b"+ idling"
-"""Something came; it lies in IDLE."""
+EXISTS, IDLING, DONE = b"EXISTS", b"+ idling", b"DONE"
+"""The server tells that something came; that the program lies in IDLE; the program, that it no longer does."""
 
 
 class Overheard:
-    """A way to the server, in a process of its own, that notes what the server tells in IDLE, and when."""
+    """A way to the server, in a process of its own, that notes what is told, and when."""
 
     def __init__(self, server: Dovecot) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -134,16 +134,23 @@ class Overheard:
         self._process.start()
         self.server = replace(server, port=self._listener.getsockname()[1])
 
-    def since(self, began: float, told: bytes, patience: float = 0.1) -> float | None:
-        """The first moment after this at which this was told, if it is within this time."""
-        until = time.perf_counter() + patience
-        while not (found := [moment for moment in self._times[told] if moment > began]):
-            try:
-                what, moment = self._told.get(timeout=max(0.0, until - time.perf_counter()))
-            except Empty:
-                return None
-            self._times[what].append(moment)
-        return found[0]
+    def since(self, began: float) -> float | None:
+        """The first moment after this at which something was told to have come."""
+        self._hear()
+        return next((moment for moment in self._times[EXISTS] if moment > began), None)
+
+    def until_idle(self) -> None:
+        """Wait until it lies in IDLE, but not for ever."""
+        until = time.perf_counter() + 2 * PATIENCE
+        while max(self._times[IDLING], default=0) <= max(self._times[DONE], default=0) and time.perf_counter() < until:
+            self._hear()
+
+    def _hear(self) -> None:
+        """What was told up to now, and a tenth of a second more."""
+        with suppress(Empty):
+            while True:
+                what, moment = self._told.get(timeout=0.1)
+                self._times[what].append(moment)
 
     def end(self) -> None:
         self._process.kill()
@@ -158,7 +165,7 @@ def _overhear(
             while octets := source.recv(65_536):
                 # Who sends a command in two pieces waits for word of the first: at once, as the server itself gives it.
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-                for what in (EXISTS, IDLING) if from_server else ():
+                for what in (EXISTS, IDLING) if from_server else (DONE,):
                     if what in octets:
                         told.put((what, time.perf_counter()))
                 sink.sendall(octets)
@@ -241,14 +248,13 @@ def measured(
             while owner.nocontact("poll").returncode == 75:  # the first look has not finished
                 time.sleep(1)
             for who in users:
-                ways[who].since(0, IDLING, 2 * PATIENCE)
+                ways[who].until_idle()
             time.sleep(3 + messages / 10_000)
             for number, sender in enumerate(senders(count, deliveries)):
                 for who, client in clients.items():
-                    began = time.perf_counter()
                     if moments := until_gone(client, inboxes[who], LISTED % (sender.encode(), number)):
-                        taken[who].append((*moments, ways[who].since(moments[0], EXISTS)))
-                    ways[who].since(began, IDLING, PATIENCE)
+                        taken[who].append((*moments, ways[who].since(moments[0])))
+                    ways[who].until_idle()
                     time.sleep(messages / 100_000)  # until those who listen have read the folder
                 time.sleep(apart + random.random() * 0.2)
         for way in ways.values():
