@@ -16,14 +16,15 @@ from nocontactd.model import Channel, Cursor, Envelope, Look, MessageRef
 from nocontactd.reading import Reader
 from nocontactd.sources.imap import Inbox
 from nocontactd.sources.imap.arrival import SMALL, Arrival, Box, bring, following
+from nocontactd.sources.imap.idle import AWAKE, short
 from nocontactd.sources.imap.look import AHEAD
 from nocontactd.sources.imap.session import RefusedError
 from nocontactd.sources.imap.unchanged import THOROUGH
 from tests.peers.dovecot import Dovecot, dovecot
 from tests.peers.pymap_server import pymap_server
-from tests.peers.trips import trip_counter
+from tests.peers.trips import TripCounter, trip_counter
 from tests.test_imap_fuse import EX, FRIEND, rules
-from tests.test_imap_idle import Bell, Lines, Tricks, listening, tricks
+from tests.test_imap_idle import Bell, Lines, Tricks, closes, deaf, listening, tricks
 from tests.test_imap_trips import NOW, Owner
 
 INVITATION = (
@@ -250,6 +251,83 @@ def test_a_connection_that_died_meanwhile_costs_the_quick_way_alone(owner: Owner
     assert owner.client.select("INBOX", readonly=True) == ("OK", [b"1"])
 
 
+@contextmanager
+def awake_for(owner: Owner, user: str, password: str, seconds: float) -> Iterator[tuple[Bell, list[Arrival]]]:
+    """A listener that stays awake for so long after a listed message; its bell, and what it hands over."""
+    with handing_over(owner.counter, user, password, awake=seconds) as (bell, handed):
+        bell.wait(1)
+        time.sleep(0.1)
+        owner.counter.forget()
+        yield bell, handed
+
+
+def test_who_writes_again_is_found_sooner_than_the_server_tells_in_idle(owner: Owner) -> None:
+    """Dovecot holds each notice back for half a second."""
+    took: list[float] = []
+    with listened_to(owner.inbox) as bell:
+        for number in range(4):
+            began = time.monotonic()
+            owner.put(EX % (number, number))
+            bell.wait(2 + number)
+            took.append(time.monotonic() - began)
+            owner.look_at_the_inbox()
+            time.sleep(0.7)
+    assert min(took[1:]) < took[0] / 2, took
+    assert len(owner.sealer.records) == 4
+
+
+def test_idles_after_a_listed_message_get_ever_longer_and_are_few() -> None:
+    since, idles = 0.0, 0
+    while since < AWAKE and idles < 1000:
+        since, idles = since + short(since), idles + 1
+    assert idles == 31 and since < 11
+
+
+def test_after_a_listed_message_a_few_idles_are_short_and_then_no_more(
+    owner: Owner, server: Dovecot, tmp_path: Path
+) -> None:
+    with awake_for(owner, tmp_path.name, server.password, 1) as (bell, _):
+        owner.put(EX % (1, 1))
+        bell.wait(2)
+        time.sleep(1.5)
+        idles = said(owner, 1).count(b" IDLE\r\n")
+        assert 3 <= idles <= 7, "the last one of them is long again"
+        time.sleep(0.5)
+        assert said(owner, 1).count(b" IDLE\r\n") == idles
+        assert len(bell.times) == 2, "where nothing came, nobody looks"
+
+
+def test_nobody_else_keeps_a_listener_awake(owner: Owner, server: Dovecot, tmp_path: Path) -> None:
+    with awake_for(owner, tmp_path.name, server.password, 1) as (bell, handed):
+        owner.put(FRIEND % (1, 1))
+        bell.wait(2)
+        time.sleep(0.3)
+        assert said(owner, 1).count(b" IDLE\r\n") == 1
+        owner.put(EX % (1, 1))
+        bell.wait(3)
+        for number in range(8):
+            owner.put(FRIEND % (2 + number, 2 + number))
+            time.sleep(0.3)
+        asked = said(owner, 1).count(b" UID FETCH ")
+        assert said(owner, 1).count(b" IDLE\r\n") <= asked + 6
+        assert sum(len(each.envelopes) for each in handed) == 10, "and all of theirs was heard of"
+
+
+def test_what_is_removed_while_a_listener_is_awake_does_not_confuse_its_numbers(
+    owner: Owner, server: Dovecot, tmp_path: Path
+) -> None:
+    with awake_for(owner, tmp_path.name, server.password, 5) as (bell, handed):
+        for number in range(4):
+            owner.put(EX % (number, number))
+            bell.wait(2 + number)
+            owner.client.select("INBOX")
+            owner.client.store("2", "+FLAGS.SILENT", "(\\Deleted)")
+            owner.client.expunge()
+            time.sleep(0.6)
+        assert b"EXAMINE" not in said(owner, 1), "never opened anew"
+    assert [[each.ref.uid for each in one.envelopes] for one in handed] == [[str(uid)] for uid in range(2, 6)]
+
+
 def test_pymap_is_listened_to_in_the_same_way() -> None:
     with pymap_server() as server, trip_counter(server.host, server.port) as counter:
         owner = Owner(server, counter, server.user, 0)
@@ -261,6 +339,13 @@ def test_pymap_is_listened_to_in_the_same_way() -> None:
             counter.talks[0].trips.clear()
             assert owner.look_at_the_inbox().matches == 1
             assert b"FETCH" not in said(owner, 0)
+            time.sleep(0.8)
+            owner.put(EX % (2, 2))
+            bell.wait(3)
+            counter.talks[0].trips.clear()
+            assert owner.look_at_the_inbox().matches == 1
+            assert b"FETCH" not in said(owner, 0)
+            assert said(owner, 1).count(b" IDLE\r\n") >= 4 and len(counter.talks) == 2
         assert owner.client.select("INBOX", readonly=True) == ("OK", [b"1"])
         owner.mailbox.close()
         owner.client.logout()
@@ -335,11 +420,13 @@ def announcing(*lines: bytes) -> Callable[[socket.socket, Lines], None]:
 
 
 @contextmanager
-def handing_over(server: Tricks, **limits: float) -> Iterator[tuple[Bell, list[Arrival]]]:
+def handing_over(
+    server: Tricks | TripCounter, user: str = "me", password: str = "secret", **limits: float
+) -> Iterator[tuple[Bell, list[Arrival]]]:
     handed: list[Arrival] = []
     bell = Bell()
     with listening(
-        *(server.port, "me", "secret", bell),
+        *(server.port, user, password, bell),
         bring=lambda session, where, uids: bring(session, "home", where, uids, Reader(), seals),
         put=handed.append,
         **limits,
@@ -435,3 +522,61 @@ def test_leave_that_is_taken_in_the_flight_is_heard() -> None:
     with tricks(leaves) as server, handing_over(server) as (bell, told):
         bell.wait(3)
         assert told == [] and len(server.connections) == 2
+
+
+def two() -> list[bytes]:
+    """The answers about two listed messages, one after the other."""
+    return [header(1), body(1), header(2, number=2), body(2)]
+
+
+def says_at_its_end(*lines: bytes) -> Callable[[socket.socket, Lines], None]:
+    def idle(client: socket.socket, said: Lines) -> None:
+        client.sendall(b"+ idling\r\n")
+        assert next(said) == b"DONE"
+        client.sendall(b"".join(line + b"\r\n" for line in lines))
+
+    return idle
+
+
+def test_what_is_said_at_the_end_of_a_short_idle_is_handed_over_and_rung_for_once() -> None:
+    with (
+        tricks(announcing(b"* 1 EXISTS"), says_at_its_end(b"* 2 EXISTS"), fetches=two()) as server,
+        handing_over(server) as (bell, told),
+    ):
+        bell.wait(3)
+        assert [(one.first, one.look.next_uid) for one in told] == [(1, 2), (2, 3)]
+        time.sleep(0.3)
+        assert len(bell.times) == 3 and len(server.connections) == 1
+
+
+def test_what_is_expunged_at_the_end_of_a_short_idle_is_counted() -> None:
+    fetches = [header(1), body(1), header(2), body(2)]
+    with (
+        tricks(announcing(b"* 1 EXISTS"), says_at_its_end(b"* 1 EXPUNGE", b"* 1 EXISTS"), fetches=fetches) as server,
+        handing_over(server) as (bell, told),
+    ):
+        bell.wait(3)
+        assert [(one.first, one.look.exists) for one in told] == [(1, 1), (2, 1)]
+
+
+def test_a_sign_of_another_folder_at_the_end_of_a_short_idle_rings() -> None:
+    junk = b"* STATUS Junk (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 1)"
+    with (
+        tricks(announcing(b"* 1 EXISTS"), says_at_its_end(junk), fetches=two()) as server,
+        handing_over(server) as (bell, _),
+    ):
+        bell.wait(3)
+        time.sleep(0.2)
+        assert len(bell.times) == 3 and len(server.connections) == 1
+
+
+@pytest.mark.parametrize("idle", [says_at_its_end(b"* BYE"), closes, deaf])
+def test_a_connection_lost_in_a_short_idle_is_made_anew_and_rings_and_its_idles_are_long(
+    idle: Callable[[socket.socket, Lines], None],
+) -> None:
+    idles = (announcing(b"* 1 EXISTS"), idle)
+    with tricks(*idles, fetches=two()) as server, handing_over(server, answer=0.3) as (bell, _):
+        bell.wait(3)
+        time.sleep(0.5)
+        assert len(server.connections) == 2 and len(bell.times) == 3
+        assert server.asked.count(b"IDLE") == 3

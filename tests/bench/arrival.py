@@ -1,6 +1,11 @@
 """From delivery to gone: the daemon in IDLE against imapfilter's own idle loop, on one Dovecot, by turns.
 
-PYTHONPATH=. python tests/bench/arrival.py [idle|poll|crowd|alike [DELIVERIES]]
+Each delivery is from one of those listed, drawn from a shuffle of them, the same one for both: imapfilter
+searches for one after another in the order of its list, and so finds the first of them soonest. Nothing is
+delivered to a program before it lies in IDLE again. In `lone` the daemon has gone back to long IDLEs by
+the next delivery; in the others it mostly has not, as they come one after another.
+
+PYTHONPATH=. python tests/bench/arrival.py [idle|lone|poll|crowd|alike [DELIVERIES]]
 """
 
 import imaplib
@@ -16,11 +21,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from queue import Empty
+from typing import Any
 
+from nocontactd.sources.imap.idle import AWAKE
 from tests.installation import Installation
 from tests.peers import missing
 from tests.peers.dovecot import Dovecot, dovecot
@@ -39,11 +48,21 @@ Taken = tuple[float, float, float | None]
 """When it was delivered, when it had gone, and when the program was told."""
 PATIENCE = 45.0
 """Seconds after which a message counts as missed."""
-LISTED = b"From: ex@abuser.example\r\nSubject: x\r\nMessage-ID: <%d@abuser.example>\r\n\r\nHello.\r\n"
+LISTED = b"From: %b\r\nSubject: x\r\nMessage-ID: <%d@abuser.example>\r\n\r\nHello.\r\n"
+FILLED = 1_700_000_000
+"""What the names of the files begin with that were there before: seconds since 1970."""
 
 
 def entries(count: int) -> list[str]:
     return ["ex@abuser.example", *(f"other{number}@abuser.example" for number in range(1, count))]
+
+
+def senders(count: int, deliveries: int) -> list[str]:
+    """Whom each delivery is from: each of the entries once in so many, in an order that is drawn anew each time."""
+    chance, drawn = random.Random(count), list[str]()
+    while len(drawn) < deliveries:
+        drawn += chance.sample(entries(count), count)
+    return drawn[:deliveries]
 
 
 @contextmanager
@@ -89,7 +108,7 @@ def fill(inbox: Path, messages: int, *, alike: bool = False) -> None:
         first = None
         for number in range(at, min(at + 1000, messages)):
             unique = f"M{number}P1" if alike else f"M{chance.randrange(1_000_000)}P{chance.randrange(32_768)}"
-            name = f"{1_700_000_000 + number}.{unique}.other{'' if alike else sizes}:2,S"
+            name = f"{FILLED + number}.{unique}.other{'' if alike else sizes}:2,S"
             place = inbox / "cur" / name
             if first:
                 os.link(first, place)
@@ -99,37 +118,56 @@ def fill(inbox: Path, messages: int, *, alike: bool = False) -> None:
             os.chown(place, account.st_uid, account.st_gid)
 
 
+EXISTS, IDLING, DONE = b"EXISTS", b"+ idling", b"DONE"
+"""The server tells that something came; that the program lies in IDLE; the program, that it no longer does."""
+
+
 class Overheard:
-    """A way to the server, in a process of its own, that notes when the server told of something that came."""
+    """A way to the server, in a process of its own, that notes what is told, and when."""
 
     def __init__(self, server: Dovecot) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._told: multiprocessing.Queue[float] = multiprocessing.Queue()
+        self._told: multiprocessing.Queue[tuple[bytes, float]] = multiprocessing.Queue()
+        self._times: dict[bytes, list[float]] = defaultdict(list)
         args = (self._listener, (server.host, server.port), self._told)
         self._process = multiprocessing.Process(target=_overhear, args=args, daemon=True)
         self._process.start()
         self.server = replace(server, port=self._listener.getsockname()[1])
 
     def since(self, began: float) -> float | None:
-        """The first moment after this at which something was told."""
-        told = [self._told.get(timeout=1)] if not self._told.empty() else []
-        while not self._told.empty():
-            told.append(self._told.get())
-        return min((moment for moment in told if moment > began), default=None)
+        """The first moment after this at which something was told to have come."""
+        self._hear()
+        return next((moment for moment in self._times[EXISTS] if moment > began), None)
+
+    def until_idle(self) -> None:
+        """Wait until it lies in IDLE, but not for ever."""
+        until = time.perf_counter() + 2 * PATIENCE
+        while max(self._times[IDLING], default=0) <= max(self._times[DONE], default=0) and time.perf_counter() < until:
+            self._hear()
+
+    def _hear(self) -> None:
+        """What was told up to now, and a tenth of a second more."""
+        with suppress(Empty):
+            while True:
+                what, moment = self._told.get(timeout=0.1)
+                self._times[what].append(moment)
 
     def end(self) -> None:
         self._process.kill()
         self._process.join()
 
 
-def _overhear(listener: socket.socket, target: tuple[str, int], told: "multiprocessing.Queue[float]") -> None:
+def _overhear(
+    listener: socket.socket, target: tuple[str, int], told: "multiprocessing.Queue[tuple[bytes, float]]"
+) -> None:
     def pass_on(source: socket.socket, sink: socket.socket, *, from_server: bool) -> None:
         with suppress(OSError):
             while octets := source.recv(65_536):
                 # Who sends a command in two pieces waits for word of the first: at once, as the server itself gives it.
                 source.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-                if from_server and b"EXISTS" in octets:
-                    told.put(time.perf_counter())
+                for what in (EXISTS, IDLING) if from_server else (DONE,):
+                    if what in octets:
+                        told.put((what, time.perf_counter()))
                 sink.sendall(octets)
         for end in (source, sink):
             with suppress(OSError):
@@ -146,13 +184,16 @@ def _overhear(listener: socket.socket, target: tuple[str, int], told: "multiproc
 
 def places(inbox: Path) -> list[Path]:
     """Wherever the message that has just come may stand in the Maildir, whatever is done to it but removed."""
-    (name,) = (place.name for place in (inbox / "new").iterdir())
+    there = (place.name.partition(":")[0] for part in ("new", "cur") for place in (inbox / part).iterdir())
+    name = next((name for name in there if int(name.partition(".")[0]) > FILLED + 1_000_000), None)
+    if name is None:  # gone already
+        return []
     return [inbox / "new" / name, *(inbox / "cur" / f"{name}:2,{flags}" for flags in ("", "S", "T", "ST"))]
 
 
-def until_gone(client: imaplib.IMAP4, inbox: Path, number: int) -> tuple[float, float] | None:
+def until_gone(client: imaplib.IMAP4, inbox: Path, message: bytes) -> tuple[float, float] | None:
     """When it was delivered, and when it had gone; None: it was missed."""
-    client.append("INBOX", "", None, LISTED % number)
+    client.append("INBOX", "", None, message)
     began = time.perf_counter()
     there = places(inbox)
     while any(place.exists() for place in there) or any(place.exists() for place in there):  # it may be renamed between
@@ -172,8 +213,20 @@ def logged_in(server: Dovecot, user: str) -> imaplib.IMAP4:
     return client
 
 
-def measured(deliveries: int, every: str, messages: int, count: int, theirs: bool, alike: bool = False) -> None:
-    """Deliver to both by turns; with so many messages of others in each inbox, and so many entries in each list."""
+def measured(
+    deliveries: int,
+    *,
+    every: str = "60s",
+    messages: int = 0,
+    count: int = 1,
+    theirs: bool = True,
+    alike: bool = False,
+    apart: float = 0,
+) -> None:
+    """Deliver to both by turns; with so many messages of others in each inbox, and so many entries in each list.
+
+    `apart`: seconds from one turn to the next.
+    """
     with tempfile.TemporaryDirectory() as name, dovecot(password="plain") as server:
         folder = Path(name)
         ways = {who: Overheard(server) for who in ("nocontactd", "imapfilter")}
@@ -194,13 +247,16 @@ def measured(deliveries: int, every: str, messages: int, count: int, theirs: boo
                 time.sleep(0.05)
             while owner.nocontact("poll").returncode == 75:  # the first look has not finished
                 time.sleep(1)
-            time.sleep(3 + messages / 10_000)  # the other one says nothing of when it is ready
-            for number in range(deliveries):
+            for who in users:
+                ways[who].until_idle()
+            time.sleep(3 + messages / 10_000)
+            for number, sender in enumerate(senders(count, deliveries)):
                 for who, client in clients.items():
-                    if moments := until_gone(client, inboxes[who], number):
+                    if moments := until_gone(client, inboxes[who], LISTED % (sender.encode(), number)):
                         taken[who].append((*moments, ways[who].since(moments[0])))
+                    ways[who].until_idle()
                     time.sleep(messages / 100_000)  # until those who listen have read the folder
-                time.sleep(random.random() * 0.2)
+                time.sleep(apart + random.random() * 0.2)
         for way in ways.values():
             way.end()
     show(deliveries, taken)
@@ -231,22 +287,24 @@ def show(deliveries: int, taken: dict[str, list[Taken]]) -> None:
 def _middle_and_high(times: Sequence[float]) -> tuple[float, float]:
     if len(times) < 2:
         return (*times, *times) if times else (PATIENCE, PATIENCE)
-    return statistics.median(times), statistics.quantiles(times, n=100)[-1]
+    return statistics.median(times), min(max(times), statistics.quantiles(times, n=100)[-1])  # of few it guesses beyond
 
 
-RUNS = {
-    "idle": ("a small inbox, one entry, IDLE", 200, "60s", 0, 1, True, False),
-    "poll": ("every: 0.1s", 100, "0.1s", 0, 1, False, False),
-    "crowd": ("100,000 messages in the inbox, 20 entries, IDLE", 3, "60s", 100_000, 20, True, False),
-    "alike": ("the same, by file names that all end alike", 3, "60s", 100_000, 20, True, True),
+CROWD: dict[str, Any] = {"messages": 100_000, "count": 20}
+RUNS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "idle": ("a small inbox, one entry, IDLE", 200, {}),
+    "lone": ("the same, each long after the one before", 20, {"apart": AWAKE * 1.2}),
+    "poll": ("every: 0.1s", 100, {"every": "0.1s", "theirs": False}),
+    "crowd": ("100,000 messages in the inbox, 20 entries, IDLE", 8, CROWD),
+    "alike": ("the same, by file names that all end alike", 3, CROWD | {"alike": True}),
 }
 
 
 def main(which: str = "", deliveries: str = "") -> None:
-    for name, (what, usual, *how) in RUNS.items():
+    for name, (what, usual, how) in RUNS.items():
         if which in ("", name):
             print(what)
-            measured(int(deliveries or usual), *how)
+            measured(int(deliveries or usual), **how)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,12 @@ and a sign that is lost costs an interval; what must not happen is silence that 
 Each way of going deaf ends in a new connection and a ring. What came to the inbox is asked for here,
 on the listener's own connection, and handed over before the ring (arrival.py); whatever is odd about
 it, the ring alone is what is left.
+
+Some servers hold back what they tell in an IDLE, but look at the folder when one begins. Who has written
+once often writes again within seconds: so after a listed message IDLEs are short for a while.
 """
 
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +36,12 @@ REFUSED_REST = 900.0
 """Seconds after a refused login: the look itself tells the owner of it."""
 PLAIN = 3600.0
 """Seconds in which nothing is asked for with a sign, after a server refused that or the connection was lost over it."""
+AWAKE = 10.0
+"""Seconds of short IDLEs after a listed message came."""
+REMOVING = 0.5
+"""Seconds of them in which the message is being removed, and the server has enough to do."""
+SHORTEST = 0.1
+"""Seconds in one of them, at least."""
 
 Bring = Callable[[Session, Selected, Sequence[int]], tuple[tuple[Envelope, ...], tuple[Whole, ...]] | None]
 _CAME = re.compile(rb"\* (?:\d+ EXISTS|STATUS\b.*\bUIDNEXT)\b", re.IGNORECASE)
@@ -52,6 +62,8 @@ class _Standing:
     """Messages below that."""
     exists: int
     """Messages by what was said last."""
+    listed: float = -math.inf
+    """When a listed message was last handed over."""
 
     @classmethod
     def of(cls, where: Selected) -> Self:
@@ -88,6 +100,7 @@ class Listener:
         jitter: Callable[[], float],
         renew: float = RENEW,
         answer: float = ANSWER,
+        awake: float = AWAKE,
         bring: Bring | None = None,
         put: Callable[[Arrival], None] = lambda _arrival: None,
     ) -> None:
@@ -96,7 +109,7 @@ class Listener:
         `bring`: asks for what came, to be `put` before the ring.
         """
         self._connect, self._ring, self._jitter = connect, ring, jitter
-        self._renew, self._answer = renew, answer
+        self._renew, self._answer, self._awake = renew, answer, awake
         self._bring, self._put = bring, put
         self._plain_until = 0.0
         self.deaf = False
@@ -143,7 +156,7 @@ class Listener:
             session.close()
 
     def _idle(self, session: Session, inbox: _Standing, *, told: bool) -> bool:
-        """One IDLE; whether everything that came until its end was handed over.
+        """One IDLE; whether everything that was said until its end was rung for, or is handed over in the next round.
 
         Unless that was so of the one before, something may have come before it stood, even in the
         segment that says so: look at once.
@@ -151,16 +164,21 @@ class Listener:
         with session.idle(self._answer) as idling:
             if not told:
                 self._ring()
-            until = time.monotonic() + self._renew
+            since = time.monotonic() - inbox.listed
+            awake = since < self._awake
+            until = time.monotonic() + (short(since) if awake else self._renew)
             while not self._ended.is_set() and (left := until - time.monotonic()) > 0:
                 if inbox.came and self._asks(inbox):
                     return self._hand_over(session, idling, inbox)
-                signs = [_is_sign(line) for line in inbox.hear(idling.lines(left))]
-                if any(signs) and not (inbox.came and self._asks(inbox)):
-                    self._ring()
-            for line in inbox.hear(idling.end()):
-                _is_sign(line)
-        return False
+                self._hear(inbox, idling.lines(left))
+            self._hear(inbox, idling.end())
+        return awake
+
+    def _hear(self, inbox: _Standing, lines: list[bytes]) -> None:
+        """Ring for what came, unless it is to be asked for here."""
+        signs = [_is_sign(line) for line in inbox.hear(lines)]
+        if any(signs) and not (inbox.came and self._asks(inbox)):
+            self._ring()
 
     def _asks(self, inbox: _Standing) -> bool:
         """Whether what came is asked for here."""
@@ -173,6 +191,8 @@ class Listener:
             arrival = self._arrival(session, idling, inbox)
             if arrival:
                 self._put(arrival)
+            if arrival and arrival.wholes:
+                inbox.listed = time.monotonic()
         except LostError:
             self._plain_until = time.monotonic() + PLAIN
             raise
@@ -198,6 +218,11 @@ class Listener:
         inbox.asked, inbox.exists = known, most  # what has come meanwhile is asked for in the next round
         look = Look(inbox.where.folder, inbox.where.uidvalidity, inbox.next_uid, known)
         return Arrival(first, look, *brought)
+
+
+def short(since: float) -> float:
+    """Seconds in an IDLE that begins so many after a listed message: 31 of them fill `AWAKE`."""
+    return max(SHORTEST, REMOVING - since, since / 10)
 
 
 def _is_sign(line: bytes) -> bool:
