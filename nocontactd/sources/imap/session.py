@@ -286,9 +286,7 @@ class Session(Exchange):
         flight = Flight(self._client._imap, replies, parts, items, ahead if self.flies else 1)
         with self._asking():
             while heard := self._heard(flight):
-                kind, words = heard.reply.kind, heard.reply.words
-                if kind != "NO" or b"[EXPUNGEISSUED]" not in words.upper():
-                    _check(kind, [words])
+                _check_all_but_expunged(heard.reply.kind, [heard.reply.words])
                 yield read(heard)
 
     def _heard(self, flight: Flight) -> Heard | None:
@@ -472,5 +470,5 @@ def _check(kind: str, data: Sequence[Any]) -> None:
 
 def _check_all_but_expunged(kind: str, data: Sequence[Any]) -> None:
     """Dovecot refuses a FETCH when one of its messages has gone meanwhile, and has answered for the others."""
-    if b"[EXPUNGEISSUED]" not in data[0].upper():
+    if kind != "NO" or b"[EXPUNGEISSUED]" not in data[0].upper():
         _check(kind, data)
