@@ -265,6 +265,20 @@ def test_those_under_way_on_a_connection_that_was_lost_are_asked_for_once_more(s
     assert len(came) == len(set(came))
 
 
+def test_one_that_goes_while_several_are_fetched_keeps_no_other_back(server: PlainImap) -> None:
+    """Dovecot answers for the others then, and refuses the command."""
+    box, refs = expected(server, 10)
+    server.boxes["INBOX"].mails.pop(7)
+    server.meddle = lambda line, answer: (
+        [re.sub(rb"(\S+) OK done", rb"\1 NO [EXPUNGEISSUED] some have gone", answer)]
+        if "BODY.PEEK[]" in line
+        else [answer]
+    )
+    for ref in refs[:6]:
+        assert octets_of(box, ref)
+    assert sum("BODY.PEEK[]" in items for _, items in fetches(server)) == 1
+
+
 def test_what_changed_before_it_was_fetched_together_with_others_is_not_sealed(server: PlainImap) -> None:
     box, refs = expected(server, 3)
     server.boxes["INBOX"].mails[2] = Mail(FRIEND % (2, 2))
