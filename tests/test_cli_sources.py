@@ -209,8 +209,9 @@ def test_poll_of_several_sources_goes_on_after_one_that_fails_and_ends_with_its_
 def test_poll_asks_a_running_daemon_and_waits_for_it(daemon: Installation) -> None:
     daemon.config.write_text(daemon.config.read_text().replace("every: 1s", "every: 1h"))
     time.sleep(2)  # it has taken that over
-    daemon.deliver(EX)
-    assert standing(daemon) == 1
+    with frozen(daemon):
+        daemon.deliver(EX)
+        assert standing(daemon) == 1
     done = nocontact(daemon, "poll")
     assert (done.code, done.out, done.err) == (0, "", "")
     assert standing(daemon) == 0
